@@ -1,0 +1,56 @@
+# Four public targets: run, test, check, bench. They need Python 3.11 or later (with venv and pip) and make;
+# everything else is installed into .venv, pinned by constraints.txt. Files under .venv are set-up stamps.
+#
+#   make run     set-up and the main job: the example fleet through May 2029, results under out/colossus
+#   make test    set-up and all tests; what was skipped is printed last
+#   make check   format, lint, types, import contracts
+#   make bench   every benchmark, each in its own process
+#
+# PYTHON chooses the interpreter that creates .venv:  make run PYTHON=python3.13
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := run
+.DELETE_ON_ERROR:
+.PHONY: run test check bench
+
+run: .venv/.ready
+	$(BIN)/offtake run examples/colossus --out out/colossus
+
+test: .venv/.ready-dev
+	$(BIN)/python -m pytest -n 2
+
+check: .venv/.ready-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.ready-bench
+	$(BIN)/python -m benchmarks
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "offtake needs Python 3.11 or later, and none was found on PATH;" \
+		"install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "offtake needs Python 3.11 or later;" \
+		"$(PYTHON) is $$("$(PYTHON)" --version 2>&1 || true); name another: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) can't create virtual environments;" \
+		"on Debian and Ubuntu: apt install" \
+		"$$("$(PYTHON)" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" >&2; exit 1; }
+	"$(PYTHON)" -m venv .venv
+
+# pip's own output is quiet; a failure still prints its reason.
+.venv/.ready: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable .
+	@touch $@
+
+.venv/.ready-dev: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable '.[dev]'
+	@touch $@ .venv/.ready
+
+.venv/.ready-bench: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable '.[bench]'
+	@touch $@ .venv/.ready

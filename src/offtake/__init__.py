@@ -1,0 +1,3 @@
+"""Run a GPU fleet as a business."""
+
+__version__ = "0.1.0"

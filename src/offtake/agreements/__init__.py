@@ -1,0 +1,1 @@
+"""Executable agreements: terms, tranches, clauses and what follows from them."""

@@ -1,0 +1,116 @@
+"""Everything wrong with an agreement that types can't tell: all problems, not the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from offtake.agreements.model import Agreement, Tranche
+from offtake.agreements.terms import Denominator
+from offtake.base.errors import Problem
+from offtake.base.ids import check_name
+from offtake.base.money import minor_exponent
+from offtake.base.months import check_zone
+
+
+def check_agreement(agreement: Agreement, where: str) -> list[Problem]:
+    """Problems of the agreement by itself; `where` names the file."""
+    problems = [*_check_header(agreement)]
+    for i, tranche in enumerate(agreement.tranches):
+        problems += _check_tranche(f"tranche[{i}]", tranche)
+        problems += _check_overlaps(f"tranche[{i}]", tranche, agreement.tranches[:i])
+    if not any(p.code == "unknown_time_zone" or p.code == "end_before_start" for p in problems):
+        for path, clause in agreement.clauses:
+            problems += clause.check(agreement, path)
+    return [
+        Problem(where=f"{where}: {p.where}", code=p.code, message=p.message, remedy=p.remedy) for p in problems
+    ]
+
+
+def check_pools(agreement: Agreement, pools: Sequence[str], where: str) -> list[Problem]:
+    """Pools the agreement names that the fleet doesn't have."""
+    return [
+        Problem(
+            where=f"{where}: tranche[{i}].pools[{j}]",
+            code="unknown_pool",
+            message=f"the fleet has no pool {pool!r}",
+            remedy=f"pools are {', '.join(pools)}",
+        )
+        for i, tranche in enumerate(agreement.tranches)
+        for j, pool in enumerate(tranche.pools)
+        if pool not in pools
+    ]
+
+
+def _check_header(agreement: Agreement) -> Iterable[Problem]:
+    checks = (
+        ("agreement.id", "bad_name", check_name, agreement.id),
+        ("agreement.currency", "bad_currency", minor_exponent, agreement.currency),
+        ("agreement.time_zone", "unknown_time_zone", check_zone, agreement.time_zone),
+    )
+    for path, code, check, value in checks:
+        try:
+            check(value)  # type: ignore[operator]
+        except ValueError as error:
+            yield Problem(where=path, code=code, message=str(error))
+
+
+def _check_tranche(path: str, tranche: Tranche) -> Iterable[Problem]:
+    try:
+        check_name(tranche.id)
+    except ValueError as error:
+        yield Problem(where=f"{path}.id", code="bad_name", message=str(error))
+    if tranche.through < tranche.start:
+        yield Problem(
+            where=f"{path}.through",
+            code="end_before_start",
+            message=f"the last day {tranche.through} is before the first {tranche.start}",
+            remedy="`through` is the last day included",
+        )
+    if tranche.denominator is Denominator.CRITICAL_IT_MW and tranche.kw_per_gpu is None:
+        yield Problem(
+            where=f"{path}.kw_per_gpu",
+            code="missing",
+            message="a quantity in megawatts needs kw_per_gpu to become GPUs",
+            remedy="add kw_per_gpu, marked assumed if it isn't in the agreement",
+        )
+    if tranche.denominator is not Denominator.CRITICAL_IT_MW and tranche.quantity % 1:
+        yield Problem(
+            where=f"{path}.quantity", code="fraction", message=f"{tranche.quantity} GPUs isn't a whole number"
+        )
+    if len(set(tranche.pools)) != len(tranche.pools):
+        yield Problem(where=f"{path}.pools", code="duplicate", message=f"a pool appears twice: {list(tranche.pools)}")
+    yield from _check_steps(path, tranche)
+
+
+def _check_steps(path: str, tranche: Tranche) -> Iterable[Problem]:
+    if bool(tranche.steps) != (tranche.full_from is not None):
+        yield Problem(
+            where=f"{path}.full_from",
+            code="missing" if tranche.steps else "contradiction",
+            message="steps and full_from go together",
+            remedy="full_from is the first day of the full quantity",
+        )
+    days = [step.start for step in tranche.steps] + ([tranche.full_from] if tranche.full_from else [])
+    if days and (days != sorted(set(days)) or days[0] < tranche.start or days[-1] > tranche.through):
+        yield Problem(
+            where=f"{path}.steps",
+            code="steps_order",
+            message=f"dates of steps must rise within {tranche.start} to {tranche.through}: "
+            + ", ".join(map(str, days)),
+        )
+
+
+def _check_overlaps(path: str, tranche: Tranche, earlier: Sequence[Tranche]) -> Iterable[Problem]:
+    for other in earlier:
+        if other.id == tranche.id:
+            yield Problem(where=f"{path}.id", code="duplicate", message=f"tranche {tranche.id!r} appears twice")
+        shared = sorted(set(other.pools) & set(tranche.pools))
+        together = tranche.start <= other.through and other.start <= tranche.through
+        if shared and together and not tranche.additive:
+            yield Problem(
+                where=path,
+                code="overlapping_tranches",
+                message=f"{tranche.id!r} and {other.id!r} both use {', '.join(shared)} "
+                f"from {max(tranche.start, other.start)} to {min(tranche.through, other.through)}",
+                remedy="make one follow the other, or write additive = true if they add up",
+            )

@@ -1,0 +1,1 @@
+"""The words every room speaks: money, rates, time, curves, canonical bytes, errors."""

@@ -1,0 +1,1 @@
+"""Documents and what they do to the ledger."""

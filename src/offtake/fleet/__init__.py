@@ -1,0 +1,1 @@
+"""Sites, pools and what of them works: nameplate, available, and what cut it."""

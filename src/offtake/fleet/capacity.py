@@ -1,0 +1,218 @@
+"""Nameplate to available, as curves, with the cause of every cut.
+
+Cuts apply in a fixed order so that no GPU is cut twice: power cap, then derates, then outages, each
+limited to what is left. A late delivery isn't a cut of nameplate: those GPUs aren't installed; it is
+reported beside the cuts because the plan counted on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+
+from offtake.base.curve import Curve, combine, matrix, maximum, merged_times, minimum
+from offtake.base.errors import Problem
+from offtake.base.ids import check_name
+from offtake.base.months import check_zone, local_midnight, plus_days
+from offtake.base.time import Interval
+from offtake.fleet.model import Cause, Delivery, Fleet, Outage, Pool, Site
+
+_FOR_EVER = 253_402_300_799
+"""The last second of year 9999; stands for an end that nobody has set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """GPUs of a pool that one cause takes away."""
+
+    pool: str
+    cause: Cause
+    reason: str
+    gpus: Curve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolCapacity:
+    """A pool's curves.
+
+    Units: GPUs. Invariant: available = nameplate - sum of the cuts that aren't NOT_IN_SERVICE.
+    """
+
+    pool: Pool
+    nameplate: Curve
+    available: Curve
+    cuts: tuple[Cut, ...]
+
+
+def check_fleet(fleet: Fleet, where: str = "fleet.toml") -> list[Problem]:
+    """Everything wrong with a fleet that types can't tell."""
+    problems: list[Problem] = []
+    sites = [site.id for site in fleet.site]
+    pools = {pool.id for pool in fleet.pool}
+    for kind, names in (("site", sites), ("pool", [pool.id for pool in fleet.pool])):
+        for i, name in enumerate(names):
+            problems += _check_id(f"{where}: {kind}[{i}].id", name, names[:i])
+    for i, site in enumerate(fleet.site):
+        try:
+            check_zone(site.time_zone)
+        except ValueError as error:
+            problems.append(Problem(where=f"{where}: site[{i}].time_zone", code="unknown_time_zone", message=str(error)))
+    for i, pool in enumerate(fleet.pool):
+        problems += _check_pool(f"{where}: pool[{i}]", pool, sites)
+    for i, derate in enumerate(fleet.derate):
+        at = f"{where}: derate[{i}]"
+        if derate.pool not in pools:
+            problems.append(unknown_pool(f"{at}.pool", derate.pool, sorted(pools)))
+        if derate.through is not None and derate.through < derate.start:
+            problems.append(
+                Problem(
+                    where=f"{at}.through",
+                    code="end_before_start",
+                    message=f"{derate.through} is before the start {derate.start}",
+                    remedy="`through` is the last day included",
+                )
+            )
+    return problems
+
+
+def unknown_pool(where: str, pool: str, known: Sequence[str]) -> Problem:
+    """The problem of a pool that the fleet doesn't have."""
+    return Problem(
+        where=where,
+        code="unknown_pool",
+        message=f"the fleet has no pool {pool!r}",
+        remedy=f"pools are {', '.join(known)}",
+    )
+
+
+def _check_id(where: str, name: str, earlier: Sequence[str]) -> list[Problem]:
+    try:
+        check_name(name)
+    except ValueError as error:
+        return [Problem(where=where, code="bad_name", message=str(error))]
+    if name in earlier:
+        return [Problem(where=where, code="duplicate", message=f"{name!r} appears twice", remedy="give each its own id")]
+    return []
+
+
+def _check_pool(at: str, pool: Pool, sites: Sequence[str]) -> list[Problem]:
+    problems: list[Problem] = []
+    if pool.site not in sites:
+        problems.append(
+            Problem(
+                where=f"{at}.site",
+                code="unknown_site",
+                message=f"there is no site {pool.site!r}",
+                remedy=f"sites are {', '.join(sites)}",
+            )
+        )
+    names = [block.id for block in pool.build_out]
+    for i, block in enumerate(pool.build_out):
+        problems += _check_id(f"{at}.build_out[{i}].id", block.id, names[:i])
+        if block.retired is not None and block.retired < block.in_service:
+            problems.append(
+                Problem(
+                    where=f"{at}.build_out[{i}].retired",
+                    code="end_before_start",
+                    message=f"{block.retired} is before in_service {block.in_service}",
+                )
+            )
+    return problems
+
+
+def pool_capacities(
+    fleet: Fleet, *, outages: Sequence[Outage] = (), deliveries: Sequence[Delivery] = ()
+) -> tuple[PoolCapacity, ...]:
+    """Every pool's nameplate, available and cuts, in the order of the file."""
+    capped = _power_caps(fleet, {pool.id: _nameplate(fleet, pool, deliveries) for pool in fleet.pool})
+    return tuple(_pool_capacity(fleet, pool, capped[pool.id], outages, deliveries) for pool in fleet.pool)
+
+
+def _pool_capacity(
+    fleet: Fleet,
+    pool: Pool,
+    curves: tuple[Curve, Curve],
+    outages: Sequence[Outage],
+    deliveries: Sequence[Delivery],
+) -> PoolCapacity:
+    nameplate, left = curves
+    cuts: list[Cut] = []
+    if nameplate != left:
+        cuts.append(Cut(pool=pool.id, cause=Cause.POWER_CAP, reason="the site's critical IT power", gpus=nameplate - left))
+    planned = _nameplate(fleet, pool, ())
+    late = maximum(planned - nameplate, Curve.zero())
+    if late != Curve.zero():
+        cuts.append(Cut(pool=pool.id, cause=Cause.NOT_IN_SERVICE, reason="build-out not yet in service", gpus=late))
+    for cause, reason, wanted in _wanted_cuts(fleet, pool, outages):
+        taken = minimum(wanted, left)
+        left = left - taken
+        cuts.append(Cut(pool=pool.id, cause=cause, reason=reason, gpus=taken))
+    return PoolCapacity(pool=pool, nameplate=nameplate, available=left, cuts=tuple(cuts))
+
+
+def _wanted_cuts(fleet: Fleet, pool: Pool, outages: Sequence[Outage]) -> list[tuple[Cause, str, Curve]]:
+    zone = fleet.site_of(pool).time_zone
+    wanted = []
+    for derate in fleet.derate:
+        if derate.pool == pool.id:
+            end = _FOR_EVER if derate.through is None else local_midnight(plus_days(derate.through, 1), zone)
+            interval = Interval(local_midnight(derate.start, zone), end)
+            wanted.append((Cause.DERATE, derate.reason or derate.id, Curve.constant(derate.gpus, interval)))
+    for outage in sorted(outages, key=lambda o: (o.start, o.id)):
+        if outage.pool == pool.id:
+            interval = Interval(outage.start, _FOR_EVER if outage.end is None else outage.end)
+            wanted.append((Cause.OUTAGE, outage.id, Curve.constant(outage.gpus, interval)))
+    return wanted
+
+
+def _nameplate(fleet: Fleet, pool: Pool, deliveries: Sequence[Delivery]) -> Curve:
+    """GPUs installed: each block from its plan, or from what is known of its delivery."""
+    zone = fleet.site_of(pool).time_zone
+    actual = {d.build_out: d for d in deliveries if d.pool == pool.id}
+    curves = []
+    for block in pool.build_out:
+        end = _FOR_EVER if block.retired is None else local_midnight(plus_days(block.retired, 1), zone)
+        delivery = actual.get(block.id)
+        steps = delivery.steps if delivery else ((local_midnight(block.in_service, zone), block.nodes),)
+        for start, nodes in steps:
+            if start < end:
+                curves.append(Curve.constant(nodes * pool.gpus_per_node, Interval(start, end)))
+    return combine(curves, how="sum") if curves else Curve.zero()
+
+
+def _watts(kilowatts: Decimal) -> int:
+    return int((kilowatts * 1000).to_integral_value())
+
+
+def _power_caps(fleet: Fleet, nameplates: dict[str, Curve]) -> dict[str, tuple[Curve, Curve]]:
+    """Nameplate and what the site's critical IT power can feed, in whole nodes.
+
+    Pools of a site draw in the order of the file: the last pools bear a cap first.
+    """
+    result: dict[str, tuple[Curve, Curve]] = {}
+    for site in fleet.site:
+        pools = [pool for pool in fleet.pool if pool.site == site.id]
+        for pool, fed in zip(pools, _fed(site, pools, nameplates), strict=True):
+            result[pool.id] = (nameplates[pool.id], fed)
+    return result
+
+
+def _fed(site: Site, pools: Sequence[Pool], nameplates: dict[str, Curve]) -> list[Curve]:
+    curves = [nameplates[pool.id] for pool in pools]
+    borders = [int(curve.times[0]) for curve in curves if len(curve.times)]
+    if not borders:
+        return curves
+    times = merged_times(curves, Interval(min(borders), _FOR_EVER))
+    wanted = matrix(curves, times)
+    budget = np.full(len(times) - 1, _watts(site.critical_it_mw * 1000), dtype=np.int64)
+    fed: list[Curve] = []
+    for pool, gpus in zip(pools, wanted, strict=True):
+        watts = _watts(pool.kw_per_gpu)
+        nodes = np.minimum(gpus, budget // watts) // pool.gpus_per_node
+        granted = nodes * pool.gpus_per_node
+        budget = budget - granted * watts
+        fed.append(Curve.from_arrays(times[:-1], granted))
+    return fed

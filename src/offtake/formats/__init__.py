@@ -1,0 +1,1 @@
+"""File formats in and out: TOML books, curves, traces, documents, reports."""

@@ -1,0 +1,538 @@
+"""A book's folder: the files a person writes, read and checked as a whole.
+
+    offtake.toml        the operator, the run, the order of precedence
+    fleet.toml          sites, pools, derates
+    agreements/*.toml   one file per agreement
+    demand/*.toml       internal demand, and what offtakers want of their entitlement (simulation only)
+    scenario.toml       dated outside facts that a simulation meets on its way (optional)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Gt, MinLen
+
+from offtake.agreements.check import check_pools
+from offtake.agreements.clauses.delivery import Remedy
+from offtake.agreements.model import Agreement
+from offtake.agreements.terms import Provenance, Side
+from offtake.base.curve import Curve
+from offtake.base.declared import Declared
+from offtake.base.errors import BadInput, Problem
+from offtake.base.ids import check_name
+from offtake.base.money import minor_exponent
+from offtake.base.months import Month, check_zone
+from offtake.base.time import Interval, parse_instant
+from offtake.claims.demand import Inference, ShareOfEntitlement, Training, inference_demand, training_demand
+from offtake.claims.model import Firmness
+from offtake.fleet.capacity import check_fleet, unknown_pool
+from offtake.fleet.model import Fleet
+from offtake.formats.agreement import parse_agreement
+from offtake.formats.series import load_curve
+from offtake.formats.toml import parse_toml, read, unwrap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(Declared):
+    """What ``offtake.toml`` says.
+
+    Attributes:
+        name: the operator.
+        time_zone: of its months and of the run.
+        currency: of its summary.
+        first: first month of the run.
+        last: last month of the run.
+        precedence: order in which claims are served, firm first.
+    """
+
+    name: str
+    time_zone: str
+    currency: str
+    first: Month
+    last: Month
+    precedence: tuple[Firmness, ...] = (
+        Firmness.FIRM,
+        Firmness.INTERNAL,
+        Firmness.RECALLABLE,
+        Firmness.INTERRUPTIBLE,
+        Firmness.ELASTIC,
+    )
+
+    @property
+    def window(self) -> Interval:
+        """The run, from the first local midnight to the one after the last month."""
+        return Interval(self.first.interval(self.time_zone).start, self.last.interval(self.time_zone).end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemandDeclaration(Declared):
+    """Demand of an internal team: one of the generators, or a file of (start, gpus) rows."""
+
+    id: str
+    holder: str
+    firmness: Firmness
+    pools: Annotated[tuple[str, ...], MinLen(1)]
+    training: Training | None = None
+    inference: Inference | None = None
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeDeclaration(Declared):
+    """What an offtaker wants of one tranche, in simulation."""
+
+    claim: str
+    share: ShareOfEntitlement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioOutage(Declared):
+    """An outage that a simulation meets."""
+
+    id: str
+    pool: str
+    start: str
+    end: str
+    gpus: Annotated[int, Gt(0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryStep(Declared):
+    """Nodes of a block that arrive on a day."""
+
+    on: date
+    nodes: Annotated[int, Gt(0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioDelivery(Declared):
+    """A build-out block that arrives otherwise than planned; known on `known_on`."""
+
+    id: str
+    pool: str
+    build_out: str
+    known_on: date
+    step: Annotated[tuple[DeliveryStep, ...], MinLen(1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioNotice(Declared):
+    """A notice of termination that a simulation meets."""
+
+    id: str
+    agreement: str
+    by: Side
+    given: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioElection(Declared):
+    """An offtaker's choice after a missed delivery."""
+
+    id: str
+    agreement: str
+    choice: Remedy
+    made: date
+    gpus: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioRecall(Declared):
+    """A recall that the operator gives notice of."""
+
+    id: str
+    agreement: str
+    tranche: str
+    gpus: Annotated[int, Gt(0)]
+    given: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario(Declared):
+    """Dated outside facts. `hypothetical` says, in every figure's story, that they were made up."""
+
+    hypothetical: bool = True
+    outage: tuple[ScenarioOutage, ...] = ()
+    delivery: tuple[ScenarioDelivery, ...] = ()
+    notice: tuple[ScenarioNotice, ...] = ()
+    election: tuple[ScenarioElection, ...] = ()
+    recall: tuple[ScenarioRecall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Demands(Declared):
+    demand: tuple[DemandDeclaration, ...] = ()
+    take: tuple[TakeDeclaration, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Operator(Declared):
+    name: str
+    time_zone: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run(Declared):
+    first: Month
+    last: Month
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Allocation(Declared):
+    precedence: tuple[Firmness, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Settings(Declared):
+    operator: _Operator
+    run: _Run
+    allocation: _Allocation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """Internal demand, ready to be recorded."""
+
+    declaration: DemandDeclaration
+    curve: Curve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """Everything a folder says, valid as a whole.
+
+    Attributes:
+        texts: the text of ``fleet.toml`` and of each agreement, by relative path; what the book records.
+    """
+
+    path: Path
+    settings: Settings
+    fleet: Fleet
+    fleet_assumptions: tuple[tuple[str, Provenance], ...]
+    agreements: Mapping[str, Agreement]
+    demands: tuple[Demand, ...]
+    takes: tuple[TakeDeclaration, ...]
+    scenario: Scenario
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+def load_folder(path: Path) -> Folder:
+    """Read and check a folder.
+
+    Raises:
+        BadInput: with every problem of every file.
+    """
+    problems: list[Problem] = []
+    texts = _texts(path, problems)
+    if problems:
+        raise BadInput(problems)
+    settings = _attempt(problems, parse_settings, texts.get("offtake.toml", ""), "offtake.toml")
+    fleet = _attempt(problems, parse_fleet, texts.get("fleet.toml", ""), "fleet.toml")
+    pools = [pool.id for pool in fleet[0].pool] if fleet else None
+    agreements = _agreements(texts, pools, problems)
+    demands, takes = _demands(path, texts, settings, pools, problems)
+    scenario = _attempt(problems, _scenario, texts.get("scenario.toml", ""), fleet, agreements) or Scenario()
+    _check_takes(takes, agreements, problems)
+    if problems or settings is None or fleet is None:
+        raise BadInput(problems)
+    return Folder(
+        path=path,
+        settings=settings,
+        fleet=fleet[0],
+        fleet_assumptions=fleet[1],
+        agreements=agreements,
+        demands=demands,
+        takes=takes,
+        scenario=scenario,
+        texts={
+            name: text for name, text in texts.items() if name == "fleet.toml" or name.startswith("agreements/")
+        },
+    )
+
+
+def _attempt(problems: list[Problem], parse: Any, *args: Any) -> Any:
+    try:
+        return parse(*args)
+    except BadInput as error:
+        problems.extend(error.problems)
+    return None
+
+
+def _texts(path: Path, problems: list[Problem]) -> dict[str, str]:
+    names = ["offtake.toml", "fleet.toml"]
+    optional = ["scenario.toml"]
+    for part in ("agreements", "demand"):
+        optional += sorted(str(file.relative_to(path)) for file in (path / part).glob("*.toml"))
+    texts = {}
+    for name in [*names, *(n for n in optional if (path / n).exists())]:
+        try:
+            texts[name] = (path / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            problems.append(
+                Problem(
+                    where=str(path / name),
+                    code="missing_file",
+                    message="there is no such file",
+                    remedy="`offtake init` writes a folder to begin with",
+                )
+            )
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(Problem(where=str(path / name), code="unreadable", message=str(error)))
+    return texts
+
+
+def parse_settings(text: str, where: str) -> Settings:
+    """Read ``offtake.toml``.
+
+    Raises:
+        BadInput: with every problem.
+    """
+    problems: list[Problem] = []
+    node = unwrap(parse_toml(text, where), "", {}, problems)
+    parsed = read(_Settings, node, "", problems)
+    if parsed is not None:
+        problems += _check_settings(parsed)
+    if parsed is None or problems:
+        raise BadInput([_at(where, problem) for problem in problems])
+    precedence = {"precedence": parsed.allocation.precedence} if parsed.allocation else {}
+    return Settings(
+        name=parsed.operator.name,
+        time_zone=parsed.operator.time_zone,
+        currency=parsed.operator.currency,
+        first=parsed.run.first,
+        last=parsed.run.last,
+        **precedence,
+    )
+
+
+def _check_settings(parsed: _Settings) -> list[Problem]:
+    problems = []
+    for path, code, check, value in (
+        ("operator.time_zone", "unknown_time_zone", check_zone, parsed.operator.time_zone),
+        ("operator.currency", "bad_currency", minor_exponent, parsed.operator.currency),
+    ):
+        try:
+            check(value)
+        except ValueError as error:
+            problems.append(Problem(where=path, code=code, message=str(error)))
+    if parsed.run.last < parsed.run.first:
+        problems.append(
+            Problem(
+                where="run.last",
+                code="end_before_start",
+                message=f"the last month {parsed.run.last} is before the first {parsed.run.first}",
+            )
+        )
+    order = parsed.allocation.precedence if parsed.allocation else ()
+    if order and (order[0] is not Firmness.FIRM or sorted(order) != sorted(Firmness)):
+        problems.append(
+            Problem(
+                where="allocation.precedence",
+                code="precedence",
+                message=f"{', '.join(order)}: each firmness must be named once, firm first",
+                remedy="firm claims are broken only by a recorded decision",
+            )
+        )
+    return problems
+
+
+def parse_fleet(text: str, where: str) -> tuple[Fleet, tuple[tuple[str, Provenance], ...]]:
+    """Read ``fleet.toml``, and what it assumes.
+
+    Raises:
+        BadInput: with every problem.
+    """
+    problems: list[Problem] = []
+    found: dict[str, Provenance] = {}
+    node = unwrap(parse_toml(text, where), "", found, problems)
+    fleet = read(Fleet, node, "", problems)
+    if fleet is not None and not problems:
+        problems += check_fleet(fleet, where)
+        if not problems:
+            return fleet, tuple((path, prov) for path, prov in found.items() if prov.assumed)
+        raise BadInput(problems)
+    raise BadInput([_at(where, problem) for problem in problems])
+
+
+def _agreements(
+    texts: Mapping[str, str], pools: list[str] | None, problems: list[Problem]
+) -> dict[str, Agreement]:
+    agreements: dict[str, Agreement] = {}
+    for name, text in texts.items():
+        if not name.startswith("agreements/"):
+            continue
+        agreement = _attempt(problems, parse_agreement, text, name)
+        if agreement is None:
+            continue
+        if pools is not None:
+            problems += check_pools(agreement, pools, name)
+        if agreement.id in agreements:
+            problems.append(
+                Problem(
+                    where=f"{name}: agreement.id",
+                    code="duplicate",
+                    message=f"another file already has the agreement {agreement.id!r}",
+                )
+            )
+        agreements[agreement.id] = agreement
+    return agreements
+
+
+def _demands(
+    path: Path,
+    texts: Mapping[str, str],
+    settings: Settings | None,
+    pools: list[str] | None,
+    problems: list[Problem],
+) -> tuple[tuple[Demand, ...], tuple[TakeDeclaration, ...]]:
+    demands: list[Demand] = []
+    takes: list[TakeDeclaration] = []
+    for name, text in texts.items():
+        if not name.startswith("demand/"):
+            continue
+        node = _attempt(problems, parse_toml, text, name)
+        if node is None:
+            continue
+        found: list[Problem] = []
+        parsed = read(_Demands, unwrap(node, "", {}, found), "", found)
+        problems += [_at(name, problem) for problem in found]
+        if parsed is None or settings is None:
+            continue
+        takes += parsed.take
+        for i, declaration in enumerate(parsed.demand):
+            at = f"{name}: demand[{i}]"
+            problems += _check_demand(at, declaration, [d.declaration.id for d in demands], pools)
+            curve = _attempt(problems, demand_curve, declaration, settings.window, path, at)
+            if curve is not None:
+                demands.append(Demand(declaration=declaration, curve=curve))
+    return tuple(demands), tuple(takes)
+
+
+def _check_demand(at: str, demand: DemandDeclaration, earlier: list[str], pools: list[str] | None) -> list[Problem]:
+    problems = []
+    try:
+        check_name(demand.id)
+    except ValueError as error:
+        problems.append(Problem(where=f"{at}.id", code="bad_name", message=str(error)))
+    if demand.id in earlier:
+        problems.append(Problem(where=f"{at}.id", code="duplicate", message=f"{demand.id!r} appears twice"))
+    for j, pool in enumerate(demand.pools):
+        if pools is not None and pool not in pools:
+            problems.append(unknown_pool(f"{at}.pools[{j}]", pool, pools))
+    if sum(part is not None for part in (demand.training, demand.inference, demand.file)) != 1:
+        problems.append(
+            Problem(
+                where=at,
+                code="one_of",
+                message="say where the demand comes from, once",
+                remedy="one of training, inference or file",
+            )
+        )
+    return problems
+
+
+def demand_curve(declaration: DemandDeclaration, window: Interval, folder: Path, at: str) -> Curve:
+    """The demand as a curve: generated from its seed, or read from its file.
+
+    Raises:
+        BadInput: if the file can't be read.
+    """
+    if declaration.training is not None:
+        return training_demand(declaration.training, window, np.random.default_rng(declaration.training.seed))
+    if declaration.inference is not None:
+        return inference_demand(declaration.inference, window, np.random.default_rng(declaration.inference.seed))
+    if declaration.file is not None:
+        return load_curve(folder / "demand" / declaration.file, f"{at}.file")
+    return Curve.zero()
+
+
+def _scenario(
+    text: str, fleet: tuple[Fleet, Any] | None, agreements: Mapping[str, Agreement]
+) -> Scenario:
+    where = "scenario.toml"
+    problems: list[Problem] = []
+    node = unwrap(parse_toml(text, where), "", {}, problems)
+    scenario = read(Scenario, node, "", problems)
+    if scenario is not None and fleet is not None:
+        problems += _check_scenario(scenario, fleet[0], agreements)
+    if scenario is None or problems:
+        raise BadInput([_at(where, problem) for problem in problems])
+    return scenario
+
+
+def _check_scenario(scenario: Scenario, fleet: Fleet, agreements: Mapping[str, Agreement]) -> list[Problem]:
+    problems: list[Problem] = []
+    pools = {pool.id: pool for pool in fleet.pool}
+    for i, outage in enumerate(scenario.outage):
+        if outage.pool not in pools:
+            problems.append(unknown_pool(f"outage[{i}].pool", outage.pool, list(pools)))
+        try:
+            if parse_instant(outage.end) <= parse_instant(outage.start):
+                problems.append(
+                    Problem(
+                        where=f"outage[{i}].end",
+                        code="end_before_start",
+                        message=f"{outage.end} isn't after {outage.start}",
+                    )
+                )
+        except ValueError as error:
+            problems.append(Problem(where=f"outage[{i}]", code="bad_instant", message=str(error)))
+    for i, delivery in enumerate(scenario.delivery):
+        if delivery.pool not in pools:
+            problems.append(unknown_pool(f"delivery[{i}].pool", delivery.pool, list(pools)))
+        elif delivery.build_out not in [block.id for block in pools[delivery.pool].build_out]:
+            problems.append(
+                Problem(
+                    where=f"delivery[{i}].build_out",
+                    code="unknown_build_out",
+                    message=f"pool {delivery.pool!r} has no build-out {delivery.build_out!r}",
+                    remedy="build-outs are " + ", ".join(b.id for b in pools[delivery.pool].build_out),
+                )
+            )
+    for kind in ("notice", "election", "recall"):
+        for i, event in enumerate(getattr(scenario, kind)):
+            if event.agreement not in agreements:
+                problems.append(unknown_agreement(f"{kind}[{i}].agreement", event.agreement, list(agreements)))
+    return problems
+
+
+def unknown_agreement(where: str, agreement: str, known: list[str]) -> Problem:
+    """The problem of an agreement that the folder doesn't have."""
+    return Problem(
+        where=where,
+        code="unknown_agreement",
+        message=f"there is no agreement {agreement!r}",
+        remedy=f"agreements are {', '.join(known)}",
+    )
+
+
+def _check_takes(
+    takes: tuple[TakeDeclaration, ...], agreements: Mapping[str, Agreement], problems: list[Problem]
+) -> None:
+    known = [f"{agreement.id}/{tranche.id}" for agreement in agreements.values() for tranche in agreement.tranches]
+    for take in takes:
+        if known and take.claim not in known:
+            problems.append(
+                Problem(
+                    where="demand: take.claim",
+                    code="unknown_claim",
+                    message=f"there is no tranche {take.claim!r}",
+                    remedy=f"tranches are {', '.join(known)}",
+                )
+            )
+
+
+def _at(where: str, problem: Problem) -> Problem:
+    return Problem(
+        where=f"{where}: {problem.where}" if problem.where else where,
+        code=problem.code,
+        message=problem.message,
+        remedy=problem.remedy,
+    )

@@ -1,0 +1,1 @@
+"""Double entry: entries whose legs sum to zero in each currency."""

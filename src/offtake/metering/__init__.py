@@ -1,0 +1,1 @@
+"""Readings, and the take they settle to."""

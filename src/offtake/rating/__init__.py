@@ -1,0 +1,1 @@
+"""The one calculator of charges: invoice, forecast and plan all call it."""

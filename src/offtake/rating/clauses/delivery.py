@@ -1,0 +1,32 @@
+"""The fee reduction after a short delivery that the offtaker accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+from offtake.agreements.clauses.delivery import Delivery, Remedy
+from offtake.agreements.events import check_election
+from offtake.agreements.model import Agreement
+from offtake.base.money import Money, share_of
+from offtake.base.months import month_of_date
+from offtake.rating.model import Charge, Kind, MonthFacts, charge
+
+
+def rate_delivery(
+    agreement: Agreement, path: str, clause: Delivery, facts: MonthFacts, fee: Money
+) -> Iterable[Charge]:
+    """Fee × delivered / committed, as a negative line, for months after the due date.
+
+    Source: "accept the number delivered with a (proportional) fee reduction"; that proportional means
+    delivered over committed is our reading.
+    """
+    election = facts.election
+    if election is None or election.choice is not Remedy.PRO_RATA_FEE or check_election(agreement, election):
+        return
+    if facts.month <= month_of_date(clause.due):
+        return
+    reduced = share_of(fee, Fraction(election.gpus, clause.gpus), agreement.rounding)
+    text = f"Pro-rata fee for {facts.month}: {election.gpus:,} of {clause.gpus:,} GPUs delivered and accepted"
+    basis = (f"{path}.gpus", f"{path}.remedies")
+    yield charge(agreement, path, facts.month, Kind.FEE, text, reduced - fee, basis)

@@ -1,0 +1,16 @@
+"""The reduced fee of a ramp month."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from offtake.agreements.clauses.ramp import Ramp
+from offtake.agreements.model import Agreement
+from offtake.base.months import Month
+from offtake.rating.clauses.monthly_fee import scheduled_charges
+from offtake.rating.model import Charge
+
+
+def rate_ramp(agreement: Agreement, path: str, clause: Ramp, month: Month) -> Iterable[Charge]:
+    """The share of the full fee."""
+    return scheduled_charges(agreement, path, clause, month, f"Ramp fee, {clause.fee_share:.0%} of the full fee,")

@@ -1,0 +1,61 @@
+"""Charges of one month of one agreement.
+
+Fixed charges follow from the agreement alone and can be billed before the month; settled charges need
+what was delivered and taken. Both tables name every clause, so that a clause without a charge is a
+decision, not an omission.
+"""
+
+from __future__ import annotations
+
+from offtake.agreements.clauses.monthly_fee import MonthlyFee
+from offtake.agreements.derive import fee_schedule
+from offtake.agreements.model import Agreement
+from offtake.base.money import Money, total
+from offtake.base.months import Month
+from offtake.rating.clauses import FIXED, SETTLED
+from offtake.rating.model import Charge, MonthFacts
+
+
+def rate_fixed(agreement: Agreement, month: Month) -> tuple[Charge, ...]:
+    """Charges known before the month begins.
+
+    A month cut by an early end owes the covered share of its days.
+    """
+    return tuple(
+        charge
+        for path, clause in agreement.clauses
+        for charge in FIXED[clause.NAME](agreement, path, clause, month)
+    )
+
+
+def rate_settled(agreement: Agreement, facts: MonthFacts) -> tuple[Charge, ...]:
+    """Charges that need the month's facts, in the order of the table of clauses.
+
+    Each sees the fee of the month after the charges before it, so that a credit is a share of what is
+    really owed.
+    """
+    charges: list[Charge] = []
+    fee = total((c.amount for c in rate_fixed(agreement, facts.month)), agreement.currency)
+    for name, rater in SETTLED.items():
+        for path, clause in agreement.clauses:
+            if clause.NAME == name:
+                new = tuple(rater(agreement, path, clause, facts, fee))
+                charges += new
+                fee += total((c.amount for c in new), agreement.currency)
+    return tuple(charges)
+
+
+def fee_at_stake(agreement: Agreement) -> int:
+    """What one GPU short for a whole month puts at stake: the full monthly fee per GPU, rounded down.
+
+    Units: minor units of the agreement's currency per GPU-month. Orders firm claims against each other;
+    never billed.
+    """
+    gpus = sum(tranche.gpus(tranche.quantity) for tranche in agreement.tranches)
+    found = agreement.first_of(MonthlyFee)
+    return agreement.money(found[1].amount).minor // gpus if found and gpus else 0
+
+
+def scheduled_total(agreement: Agreement) -> Money:
+    """Every fixed fee of the agreement as it stands."""
+    return fee_schedule(agreement).total

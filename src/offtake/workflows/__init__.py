@@ -1,0 +1,1 @@
+"""The only place where rooms meet: load, decide, apply, in one transaction."""

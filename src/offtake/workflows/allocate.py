@@ -1,0 +1,257 @@
+"""Decide who holds what: plan from where the last plan ends, or from where its inputs changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offtake.allocation.model import CapacityCut, Plan
+from offtake.allocation.model import PoolCapacity as Room
+from offtake.allocation.plan import plan_allocation
+from offtake.allocation.solver import SegmentSolver
+from offtake.base.curve import Curve
+from offtake.base.months import month_of
+from offtake.base.time import Interval
+from offtake.claims.model import Firmness
+from offtake.fleet.capacity import PoolCapacity
+from offtake.store.fact import Fact
+from offtake.store.lake import Columns, Lake
+from offtake.workflows.book import Ledgerlike
+from offtake.workflows.state import State
+from offtake.workflows.view import capacities_of, claims_in, operator_zone
+
+
+def decide_allocation(book: Ledgerlike, now: int, solver: SegmentSolver | None = None) -> list[Fact]:
+    """Plan to the end of the operator's month that holds `now`, from where a plan is missing or out of date.
+
+    Time that is already settled is never planned again.
+    """
+    state = book.state
+    window = _window(state, now)
+    if window is None:
+        return []
+    capacities = capacities_of(state)
+    claims = [claim for claim in claims_in(state, book.lake) if claim.gpus.max_over(window)]
+    plan = plan_allocation(
+        claims,
+        [Room(id=c.pool.id, gpus_per_node=c.pool.gpus_per_node, available=c.available) for c in capacities],
+        window,
+        previous=_placement(state, book.lake, window.start),
+        precedence=_precedence(state),
+        causes={c.pool.id: _cuts(c, window) for c in capacities},
+        solver=solver,
+    )
+    return [
+        Fact(
+            kind="allocation.planned",
+            id=f"{window.start}-{now}",
+            effective_at=window.start,
+            recorded_at=now,
+            body={
+                "start": window.start,
+                "end": window.end,
+                "held": book.lake.save(_held_rows(plan)),
+                "short": book.lake.save(_short_rows(plan)),
+                "claims": [
+                    {
+                        "claim": t.claim, "demanded": t.demanded, "delivered": t.delivered,
+                        "short": t.short, "rounding": t.rounding, "moved": t.moved,
+                    }
+                    for t in plan.totals()
+                ],  # fmt: skip
+                "reasons": _summary(plan),
+            },
+        )
+    ]
+
+
+def _window(state: State, now: int) -> Interval | None:
+    book = state.body("book", "book")
+    if book is None or not state.of("fleet"):
+        return None
+    end = month_of(now, operator_zone(state)).interval(operator_zone(state)).end
+    through = max((int(item.body["end"]) for item in state.of("plan").values()), default=int(book["opened_at"]))
+    changed = state.body("replan", "from")
+    start = min(through, int(changed["at"])) if changed else through
+    start = max(start, _settled(state), int(book["opened_at"]))
+    return Interval(start, end) if start < end else None
+
+
+def _settled(state: State) -> int:
+    """Before this instant everything is settled, for every agreement."""
+    through = state.of("settled_through")
+    if len(through) < len(state.of("agreement")):
+        return 0
+    return min((int(item.body["end"]) for item in through.values()), default=0)
+
+
+def _precedence(state: State) -> tuple[Firmness, ...]:
+    body = state.body("book", "book")
+    return tuple(Firmness(name) for name in body["precedence"]) if body else ()
+
+
+def _cuts(capacity: PoolCapacity, window: Interval) -> list[CapacityCut]:
+    cuts = []
+    for cut in capacity.cuts:
+        for start, end, gpus in zip(*(c.tolist() for c in cut.gpus.to_records(window)), strict=True):
+            cuts.append(
+                CapacityCut(pool=cut.pool, interval=Interval(start, end), gpus=gpus, cause=cut.cause)
+            )
+    return cuts
+
+
+def _held_rows(plan: Plan) -> Columns:
+    """Runs of equal holdings: claim, pool, start, end, GPUs."""
+    return _rows(
+        plan,
+        "pool",
+        [(claim, pool, plan.gpus[:, c, p]) for c, claim in enumerate(plan.claims) for p, pool in enumerate(plan.pools)],
+    )
+
+
+def _short_rows(plan: Plan) -> Columns:
+    """Runs of equal shortfall: claim, cause, start, end, GPUs."""
+    return _rows(
+        plan,
+        "cause",
+        [(claim, str(code), by[:, c]) for c, claim in enumerate(plan.claims) for code, by in plan.short_by.items()],
+    )
+
+
+def _rows(plan: Plan, second: str, parts: list[tuple[str, str, NDArray[np.int64]]]) -> Columns:
+    names: list[str] = []
+    others: list[str] = []
+    runs = []
+    for claim, other, values in parts:
+        found = _runs(plan.times, values)
+        names += [claim] * len(found[0])
+        others += [other] * len(found[0])
+        runs.append(found)
+    start, end, gpus = _joined(runs)
+    return {"claim": names, second: others, "start": start, "end": end, "gpus": gpus}
+
+
+def _runs(times: NDArray[np.int64], values: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+    """Maximal runs of equal, non-zero values over segments."""
+    first = np.flatnonzero(np.diff(values, prepend=values[0] - 1))
+    last = np.append(first[1:], len(values))
+    kept = values[first] != 0
+    return times[first][kept], times[last][kept], values[first][kept]
+
+
+def _joined(parts: list[tuple[NDArray[np.int64], ...]]) -> list[NDArray[np.int64]]:
+    if not parts:
+        return [np.zeros(0, dtype=np.int64)] * 3
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def _summary(plan: Plan) -> list[dict[str, Any]]:
+    """Reasons by claim and code, with one sentence as an example; all of them are in the lake."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for reason in plan.reasons:
+        entry = found.setdefault(
+            (reason.claim, str(reason.code)),
+            {
+                "claim": reason.claim,
+                "code": str(reason.code),
+                "times": 0,
+                "gpus_max": 0,
+                "gpu_seconds": 0,
+                "example": reason.sentence,
+            },
+        )
+        entry["times"] += 1
+        entry["gpus_max"] = max(entry["gpus_max"], reason.gpus_max)
+        entry["gpu_seconds"] += reason.gpu_seconds
+    return list(found.values())
+
+
+def _placement(state: State, lake: Lake, at: int) -> dict[tuple[str, str], int]:
+    """Who held what just before an instant."""
+    placement: dict[tuple[str, str], int] = {}
+    rows = held_rows(state, lake, Interval(at - 1, at))
+    for claim, pool, gpus in zip(rows.claim, rows.other, rows.gpus.tolist(), strict=True):
+        placement[claim, pool] = gpus
+    return placement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """Runs of GPUs in a window, by claim and by pool (of holdings) or cause (of shortfalls).
+
+    Shapes: all of length n. Units: instants in seconds UTC, end exclusive; GPUs.
+    """
+
+    claim: NDArray[np.object_]
+    other: NDArray[np.object_]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    gpus: NDArray[np.int64]
+
+    def of(self, claim: str) -> Rows:
+        """The rows of one claim."""
+        mask = self.claim == claim
+        return Rows(
+            claim=self.claim[mask],
+            other=self.other[mask],
+            start=self.start[mask],
+            end=self.end[mask],
+            gpus=self.gpus[mask],
+        )
+
+    @property
+    def curve(self) -> Curve:
+        """GPUs over time, all rows together."""
+        return Curve.from_records(self.start, self.end, self.gpus)
+
+    def gpu_seconds_by_other(self) -> dict[str, int]:
+        """GPU-seconds by pool or cause."""
+        seconds = (self.end - self.start) * self.gpus
+        return {str(name): int(seconds[self.other == name].sum()) for name in sorted(set(self.other))}
+
+
+def held_rows(state: State, lake: Lake, window: Interval) -> Rows:
+    """Holdings in force within a window: each plan from its start until a later one replaces it."""
+    return _rows_in_force(state, lake, window, "held", "pool")
+
+
+def short_rows(state: State, lake: Lake, window: Interval) -> Rows:
+    """Shortfalls in force within a window, by cause."""
+    return _rows_in_force(state, lake, window, "short", "cause")
+
+
+def _rows_in_force(state: State, lake: Lake, window: Interval, table: str, other: str) -> Rows:
+    names: list[str] = []
+    others: list[str] = []
+    parts = []
+    for part, columns in _plans_in_force(state, lake, window, table):
+        start, end = np.maximum(columns["start"], part.start), np.minimum(columns["end"], part.end)
+        inside = end > start
+        names += np.asarray(columns["claim"], dtype=object)[inside].tolist()
+        others += np.asarray(columns[other], dtype=object)[inside].tolist()
+        parts.append((start[inside], end[inside], columns["gpus"][inside]))
+    start, end, gpus = _joined(parts)
+    return Rows(
+        claim=np.asarray(names, dtype=object),
+        other=np.asarray(others, dtype=object),
+        start=start,
+        end=end,
+        gpus=gpus,
+    )
+
+
+def _plans_in_force(
+    state: State, lake: Lake, window: Interval, table: str
+) -> list[tuple[Interval, Mapping[str, Any]]]:
+    parts: list[tuple[Interval, Mapping[str, Any]]] = []
+    until = window.end
+    for _, item in sorted(state.of("plan").items(), reverse=True):
+        start, end = max(int(item.body["start"]), window.start), min(int(item.body["end"]), until)
+        if start < end:
+            parts.append((Interval(start, end), lake.load(item.body[table])))
+        until = min(until, int(item.body["start"]))
+    return parts[::-1]

@@ -1,0 +1,124 @@
+"""Bring a book in line with a folder: what would change, and recording it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from offtake.agreements.derive import Values, values
+from offtake.base.curve import Curve
+from offtake.base.time import Interval
+from offtake.claims.derive import oversold
+from offtake.claims.model import Claim
+from offtake.formats.folder import Demand, Folder
+from offtake.store.fact import Fact, Recorded
+from offtake.store.lake import Columns
+from offtake.workflows.book import Book, Branch, Ledgerlike
+from offtake.workflows.state import State
+from offtake.workflows.view import agreement_of, capacities_of, claims_in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What applying a folder would do.
+
+    Attributes:
+        facts: what would be recorded, in order.
+        values: by agreement, what it is worth before (None where it is new) and after.
+        oversold: by set of pools, GPUs that firm claims want beyond what is there, over the run.
+    """
+
+    facts: tuple[Fact, ...]
+    values: Mapping[str, tuple[Values | None, Values]] = field(default_factory=dict)
+    oversold: Mapping[tuple[str, ...], Curve] = field(default_factory=dict)
+
+
+def folder_facts(book: Ledgerlike, folder: Folder, now: int) -> list[Fact]:
+    """Facts that would bring a book in line with a folder; none when it already is."""
+    state = book.state
+    facts = [*_opening(state, folder, now), *_fleet(state, folder, now)]
+    facts += _agreements(state, folder, now)
+    facts += _demands(book, folder, now)
+    return facts
+
+
+def _opening(state: State, folder: Folder, now: int) -> Iterable[Fact]:
+    settings = folder.settings
+    body = {
+        "operator": settings.name,
+        "time_zone": settings.time_zone,
+        "currency": settings.currency,
+        "precedence": [str(firmness) for firmness in settings.precedence],
+    }
+    known = state.body("book", "book")
+    opened_at = now if known is None else int(known["opened_at"])
+    body["opened_at"] = opened_at  # type: ignore[assignment]
+    if known is None or dict(known) != body:
+        yield Fact(kind="book.opened", id="book", effective_at=opened_at, recorded_at=now, body=body)
+
+
+def _fleet(state: State, folder: Folder, now: int) -> Iterable[Fact]:
+    body = {"toml": folder.texts["fleet.toml"], "where": "fleet.toml"}
+    if dict(state.body("fleet", "fleet") or {}) != body:
+        yield Fact(kind="fleet.declared", id="fleet", effective_at=now, recorded_at=now, body=body)
+
+
+def _agreements(state: State, folder: Folder, now: int) -> Iterable[Fact]:
+    by_where = {name: text for name, text in folder.texts.items() if name.startswith("agreements/")}
+    ids = {where: id_ for where, id_ in zip(by_where, folder.agreements, strict=True)}
+    for where, text in by_where.items():
+        body = {"toml": text, "where": where}
+        known = state.body("agreement", ids[where])
+        if dict(known or {}) != body:
+            kind = "agreement.signed" if known is None else "agreement.amended"
+            yield Fact(kind=kind, id=ids[where], effective_at=now, recorded_at=now, body=body)
+
+
+def _demands(book: Ledgerlike, folder: Folder, now: int) -> Iterable[Fact]:
+    declared = {demand.declaration.id for demand in folder.demands}
+    for demand in folder.demands:
+        declaration = demand.declaration
+        body = {
+            "id": declaration.id,
+            "holder": declaration.holder,
+            "firmness": str(declaration.firmness),
+            "pools": list(declaration.pools),
+            "curve": book.lake.save(_curve_columns(demand)),
+        }
+        if dict(book.state.body("demand", declaration.id) or {}) != body:
+            yield Fact(kind="demand.declared", id=declaration.id, effective_at=now, recorded_at=now, body=body)
+    for gone in sorted(set(book.state.of("demand")) - declared):
+        yield Fact(kind="demand.withdrawn", id=gone, effective_at=now, recorded_at=now, body={})
+
+
+def _curve_columns(demand: Demand) -> Columns:
+    return {"start": demand.curve.times, "gpus": demand.curve.values}
+
+
+def plan_folder(book: Book, folder: Folder, now: int) -> Changes:
+    """What applying a folder would change in capacity, money and promises; nothing is recorded."""
+    branch = Branch(book)
+    facts = folder_facts(branch, folder, now)
+    branch.append(facts)
+    return Changes(
+        facts=tuple(facts),
+        values={id_: (_values(book.state, id_), values(agreement_of(branch.state, id_))) for id_ in folder.agreements},
+        oversold=oversold_in(branch.state, claims_in(branch.state, branch.lake), folder.settings.window),
+    )
+
+
+def _values(state: State, id_: str) -> Values | None:
+    return values(agreement_of(state, id_)) if id_ in state.of("agreement") else None
+
+
+def oversold_in(state: State, claims: Sequence[Claim], window: Interval) -> dict[tuple[str, ...], Curve]:
+    """Firm claims beyond the planned capacity of their pools, within a window."""
+    available = {capacity.pool.id: capacity.available for capacity in capacities_of(state)}
+    found = {pools: curve.restrict(window) for pools, curve in oversold(claims, available).items()}
+    return {pools: curve for pools, curve in found.items() if curve != Curve.zero()}
+
+
+def apply_folder(book: Book, folder: Folder, now: int) -> list[Recorded]:
+    """Record what is new in a folder, in one transaction; nothing when the book is in line with it."""
+    with book.writing():
+        return book.append(folder_facts(book, folder, now))

@@ -1,0 +1,55 @@
+"""Test deliveries: on the due date, and again when grace has run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from offtake.agreements.clauses.delivery import Delivery
+from offtake.agreements.derive import entitlement
+from offtake.agreements.model import Agreement
+from offtake.base.months import plus_days
+from offtake.base.time import Interval
+from offtake.store.fact import Fact
+from offtake.workflows.allocate import held_rows
+from offtake.workflows.book import Ledgerlike
+from offtake.workflows.view import agreement_ids, agreement_of
+
+
+def decide_deliveries(book: Ledgerlike, now: int) -> Iterator[Fact]:
+    """Record what was in service at the end of the due date and at the end of grace.
+
+    A shortfall after grace opens the remedies; the choice is the offtaker's and comes as a fact.
+    """
+    for id_ in agreement_ids(book.state):
+        agreement = agreement_of(book.state, id_)
+        for path, clause in agreement.all_of(Delivery):
+            for stage, day in (("due", clause.due), ("grace", clause.grace_ends)):
+                at = agreement.midnight(plus_days(day, 1))
+                key = f"{id_}/{path}/{stage}"
+                if at <= now and book.state.body("tested", key) is None:
+                    yield _tested(book, agreement, clause, key=key, at=at, now=now)
+
+
+def _tested(book: Ledgerlike, agreement: Agreement, clause: Delivery, *, key: str, at: int, now: int) -> Fact:
+    last_second = Interval(at - 1, at)
+    held = held_rows(book.state, book.lake, last_second)
+    delivered = sum(
+        min(
+            held.of(f"{agreement.id}/{tranche.id}").curve.value_at(at - 1),
+            entitlement(agreement, tranche).value.value_at(at - 1),
+        )
+        for tranche in agreement.tranches
+    )
+    return Fact(
+        kind="delivery.tested",
+        id=key,
+        effective_at=at,
+        recorded_at=now,
+        body={
+            "agreement": agreement.id,
+            "committed": clause.gpus,
+            "delivered": min(delivered, clause.gpus),
+            "short": max(0, clause.gpus - delivered),
+            "remedies": [str(remedy) for remedy in clause.remedies],
+        },
+    )

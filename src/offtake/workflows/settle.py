@@ -1,0 +1,187 @@
+"""Decide what is owed: settle months that have ended and been metered, and issue their documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from offtake.agreements.derive import entitlement, fee_schedule
+from offtake.agreements.model import Agreement
+from offtake.base.curve import Curve, minimum
+from offtake.base.months import Month, month_of, month_of_date, months_through
+from offtake.base.time import Interval
+from offtake.billing.document import Document, document, in_advance
+from offtake.billing.entries import entry_for_document, entry_for_month
+from offtake.formats.plain import to_plain
+from offtake.ledger.model import Entry
+from offtake.metering.readings import Take, settle_take
+from offtake.rating.model import Charge, MonthFacts
+from offtake.rating.rate import rate_fixed, rate_settled
+from offtake.store.fact import Fact
+from offtake.workflows.allocate import Rows, held_rows, short_rows
+from offtake.workflows.book import Ledgerlike
+from offtake.workflows.meter import readings_in
+from offtake.workflows.state import State, month_key
+from offtake.workflows.view import agreement_ids, agreement_of, document_of, election_of, recalled_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What happened in one period, for every agreement that shares its borders."""
+
+    held: Rows
+    short: Rows
+    takes: Mapping[str, Take]
+
+
+def decide_settlement(book: Ledgerlike, now: int) -> Iterator[Fact]:
+    """Facts for each month that has ended and is metered, oldest first, and for fees due in advance.
+
+    A generator: each fact is recorded before the next is decided, so that numbering has no gaps.
+    """
+    measured: dict[Interval, Measured] = {}
+    for id_ in agreement_ids(book.state):
+        agreement = agreement_of(book.state, id_)
+        for month in _months_to_settle(book.state, agreement, now):
+            period = agreement.month(month)
+            if period not in measured:
+                measured[period] = _measure(book, period)
+            yield from _settle(book.state, agreement, month, measured[period], now)
+        yield from _bill_in_advance(book.state, agreement, now)
+    yield from _earn(book.state, now)
+
+
+def _months_to_settle(state: State, agreement: Agreement, now: int) -> Iterator[Month]:
+    """Unsettled months of the agreement's term that have ended and are metered to their end."""
+    done = state.body("settled_through", agreement.id)
+    first = _first_month(agreement) if done is None else month_key(done["month"]).plus(1)
+    metered = min((int(item.body["through"]) for item in state.of("meter").values()), default=0)
+    last = _last_month(agreement)
+    for month in months_through(first, last):
+        if agreement.month(month).end > min(now, metered):
+            return
+        yield month
+
+
+def _first_month(agreement: Agreement) -> Month:
+    scheduled = [item.month for item in fee_schedule(agreement)]
+    return min([month_of_date(agreement.starts), *scheduled[:1]])
+
+
+def _last_month(agreement: Agreement) -> Month:
+    scheduled = [item.month for item in fee_schedule(agreement)]
+    return max([month_of(agreement.midnight(agreement.ends) - 1, agreement.time_zone), *scheduled[-1:]])
+
+
+def _measure(book: Ledgerlike, period: Interval) -> Measured:
+    return Measured(
+        held=held_rows(book.state, book.lake, period),
+        short=short_rows(book.state, book.lake, period),
+        takes=settle_take(readings_in(book.state, book.lake, period), period),
+    )
+
+
+def month_facts(state: State, agreement: Agreement, month: Month, measured: Measured) -> MonthFacts:
+    """What happened under an agreement in a month."""
+    period = agreement.month(month)
+    recalled = recalled_of(state, agreement)
+    entitled = delivered = taken = taken_back = 0
+    lost: dict[str, int] = {}
+    for tranche in agreement.tranches:
+        claim = f"{agreement.id}/{tranche.id}"
+        owed = entitlement(agreement, tranche).value
+        back = minimum(recalled.get(tranche.id, Curve.zero()), owed)
+        entitled += owed.integrate(period)
+        taken_back += back.integrate(period)
+        delivered += minimum(measured.held.of(claim).curve, owed - back).integrate(period)
+        taken += measured.takes[claim].gpu_seconds if claim in measured.takes else 0
+        for cause, gpu_seconds in measured.short.of(claim).gpu_seconds_by_other().items():
+            lost[cause] = lost.get(cause, 0) + gpu_seconds
+    return MonthFacts(
+        month=month,
+        entitled=entitled,
+        delivered=delivered,
+        taken=taken,
+        recalled=taken_back,
+        lost=lost,
+        election=election_of(state, agreement),
+    )
+
+
+def _settle(state: State, agreement: Agreement, month: Month, measured: Measured, now: int) -> Iterator[Fact]:
+    facts = month_facts(state, agreement, month, measured)
+    settled = rate_settled(agreement, facts)
+    period = agreement.month(month)
+    advance = in_advance(agreement)
+    charges = settled if advance else (*rate_fixed(agreement, month), *settled)
+    yield Fact(
+        kind="month.settled",
+        id=f"{agreement.id}/{month}",
+        effective_at=period.end,
+        recorded_at=now,
+        body={
+            "agreement": agreement.id,
+            "month": to_plain(month),
+            "end": period.end,
+            "knew": state.head[0],
+            "entitled": facts.entitled,
+            "delivered": facts.delivered,
+            "taken": facts.taken,
+            "recalled": facts.recalled,
+            "lost": dict(facts.lost),
+        },
+    )
+    if charges:
+        yield from _issue(state, agreement, month, charges, now=now, fixed_in_advance=False)
+
+
+def _issue(
+    state: State, agreement: Agreement, month: Month, charges: Sequence[Charge], *, now: int, fixed_in_advance: bool
+) -> Iterator[Fact]:
+    counter = state.body("counter", "document")
+    sequence = int(counter["last"]) + 1 if counter else 1
+    doc = document(
+        agreement, month, charges, sequence=sequence, issued_at=now, fixed_in_advance=fixed_in_advance
+    )
+    yield Fact(
+        kind="document.issued",
+        id=doc.number,
+        effective_at=now,
+        recorded_at=now,
+        body={**to_plain(doc), "sequence": sequence},
+    )
+    yield posted(entry_for_document(doc), now)
+
+
+def posted(entry: Entry, now: int, **more: Any) -> Fact:
+    """An entry as a fact."""
+    return Fact(
+        kind="entry.posted",
+        id=entry.id,
+        effective_at=entry.at,
+        recorded_at=now,
+        body={"text": entry.text, "postings": to_plain(entry)["postings"], **more},
+    )
+
+
+def _bill_in_advance(state: State, agreement: Agreement, now: int) -> Iterator[Fact]:
+    """Fixed fees of months that have begun: a month that begins just now hasn't begun to elapse."""
+    if not in_advance(agreement):
+        return
+    billed = state.body("billed", agreement.id)
+    for item in fee_schedule(agreement):
+        begun = agreement.month(item.month).start < now
+        if begun and (billed is None or item.month > month_key(billed["month"])):
+            yield from _issue(
+                state, agreement, item.month, rate_fixed(agreement, item.month), now=now, fixed_in_advance=True
+            )
+
+
+def _earn(state: State, now: int) -> Iterator[Fact]:
+    """Deferred revenue of months that have ended becomes income."""
+    for number, item in sorted(state.of("unearned").items()):
+        doc: Document = document_of(item.body)
+        end = doc.month.interval(doc.time_zone).end
+        if end <= now:
+            yield posted(entry_for_month(doc, end), now, earned=number)

@@ -1,0 +1,250 @@
+"""What the book knows now, folded from its facts.
+
+State is a set of items, each a plain value by kind and id, with the position of the fact that wrote it.
+`project` says what one fact changes; applying it to a copy in memory (a what-if) or to the database
+gives the same state. Things that can no longer matter (settled batches, past plans, ended outages) leave
+the state, so that a tick costs the same however long the log is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from offtake.base.errors import ensure
+from offtake.base.months import Month
+from offtake.store.fact import GENESIS, Fact
+
+Body = Mapping[str, Any]
+Key = tuple[str, str]
+
+ON_DEMAND = ("document", "settled")
+"""Kinds that are kept for reading and never needed by a tick."""
+
+CAPACITY_KINDS = {
+    "fleet.declared", "agreement.signed", "agreement.amended", "demand.declared", "demand.withdrawn",
+    "outage.reported", "delivery.reported", "notice.given", "election.made", "recall.noticed",
+}  # fmt: skip
+"""Facts that change what is available or claimed, and so may change the plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A projected thing."""
+
+    seq: int
+    body: Body
+
+
+@dataclass(slots=True)
+class State:
+    """Items by kind and id, the end of the chain, and the latest instant recorded."""
+
+    head: tuple[int, str] = (0, GENESIS)
+    now: int = 0
+    items: dict[str, dict[str, Item]] = field(default_factory=dict)
+    cache: dict[Key, tuple[int, Any]] = field(default_factory=dict)
+
+    def of(self, kind: str) -> Mapping[str, Item]:
+        """Every item of a kind, by id."""
+        return self.items.get(kind, {})
+
+    def body(self, kind: str, id_: str) -> Body | None:
+        """One item's body, or None."""
+        item = self.of(kind).get(id_)
+        return item.body if item else None
+
+    def parsed(self, kind: str, id_: str, parse: Callable[[Body], Any]) -> Any:
+        """An item parsed once for each version of it."""
+        item = self.items[kind][id_]
+        cached = self.cache.get((kind, id_))
+        if cached is None or cached[0] != item.seq:
+            cached = (item.seq, parse(item.body))
+            self.cache[kind, id_] = cached
+        return cached[1]
+
+    def put(self, key: Key, seq: int, body: Body | None) -> None:
+        """Set or remove one item."""
+        kind, id_ = key
+        if body is None:
+            self.items.get(kind, {}).pop(id_, None)
+            self.cache.pop(key, None)
+        else:
+            self.items.setdefault(kind, {})[id_] = Item(seq, body)
+
+    def copy(self) -> State:
+        """An independent copy; bodies are shared, they are never changed."""
+        return State(
+            head=self.head,
+            now=self.now,
+            items={kind: dict(items) for kind, items in self.items.items()},
+            cache=dict(self.cache),
+        )
+
+
+@dataclass(slots=True)
+class Change:
+    """What one fact does to the state and the ledger's legs."""
+
+    items: dict[Key, Body | None] = field(default_factory=dict)
+    postings: list[dict[str, Any]] = field(default_factory=list)
+
+
+def project(state: State, fact: Fact, seq: int) -> Change:
+    """What a fact changes.
+
+    Raises:
+        Broken: for a kind of fact that nothing projects.
+    """
+    projector = _PROJECTORS.get(fact.kind)
+    ensure(projector is not None, f"no projection for facts of kind {fact.kind!r}")
+    change = Change()
+    assert projector is not None
+    projector(state, fact, seq, change)
+    change.items["clock", "now"] = {"now": max(state.now, fact.recorded_at)}
+    if fact.kind in CAPACITY_KINDS:
+        _note_capacity_change(state, fact, change)
+    return change
+
+
+def _note_capacity_change(state: State, fact: Fact, change: Change) -> None:
+    known = state.body("replan", "from")
+    at = fact.effective_at if known is None else min(int(known["at"]), fact.effective_at)
+    change.items["replan", "from"] = {"at": at}
+
+
+def _item(kind: str) -> Callable[[State, Fact, int, Change], None]:
+    """A projector that keeps the fact's body as an item of that kind."""
+
+    def projector(state: State, fact: Fact, seq: int, change: Change) -> None:
+        change.items[kind, fact.id] = fact.body
+
+    return projector
+
+
+def _withdrawn(state: State, fact: Fact, seq: int, change: Change) -> None:
+    change.items["demand", fact.id] = None
+
+
+def _readings(state: State, fact: Fact, seq: int, change: Change) -> None:
+    change.items["batch", fact.id] = fact.body
+    source, through = str(fact.body["source"]), int(fact.body["end"])
+    meter = state.body("meter", source)
+    change.items["meter", source] = {"through": max(through, int(meter["through"]) if meter else 0)}
+
+
+def _planned(state: State, fact: Fact, seq: int, change: Change) -> None:
+    change.items["plan", f"{seq:012d}"] = fact.body
+    change.items["replan", "from"] = {"at": int(fact.body["end"])}
+
+
+def _settled(state: State, fact: Fact, seq: int, change: Change) -> None:
+    change.items["settled", fact.id] = fact.body
+    agreement, end = str(fact.body["agreement"]), int(fact.body["end"])
+    change.items["settled_through", agreement] = {"end": end, "month": fact.body["month"]}
+    through = [int(i.body["end"]) for id_, i in state.of("settled_through").items() if id_ != agreement]
+    if len(through) + 1 >= len(state.of("agreement")):
+        _forget(state, min([end, *through]), change)
+
+
+def _forget(state: State, before: int, change: Change) -> None:
+    """What ended before everything was settled no longer matters to a decision.
+
+    The last plan stays in any case: placements carry over from it.
+    """
+    for kind in ("batch", "outage"):
+        for id_, item in state.of(kind).items():
+            if item.body["end"] is not None and int(item.body["end"]) <= before:
+                change.items[kind, id_] = None
+    plans = state.of("plan")
+    for id_ in sorted(plans)[:-1]:
+        if int(plans[id_].body["end"]) <= before:
+            change.items["plan", id_] = None
+
+
+def _document(state: State, fact: Fact, seq: int, change: Change) -> None:
+    doc = fact.body
+    change.items["document", fact.id] = doc
+    change.items["counter", "document"] = {"last": int(doc["sequence"])}
+    if int(doc["total"]["minor"]):
+        change.items["open", fact.id] = {
+            "agreement": doc["agreement"],
+            "due_at": doc["due_at"],
+            "currency": doc["currency"],
+            "left": int(doc["total"]["minor"]),
+        }
+    if doc["fixed_in_advance"]:
+        change.items["billed", str(doc["agreement"])] = {"month": doc["month"]}
+        change.items["unearned", fact.id] = doc
+
+
+def _entry(state: State, fact: Fact, seq: int, change: Change) -> None:
+    for leg, posting in enumerate(fact.body["postings"]):
+        account, currency = str(posting["account"]), str(posting["amount"]["currency"])
+        minor = int(posting["amount"]["minor"])
+        key = ("balance", f"{account}|{currency}")
+        before = change.items.get(key) or state.body(*key)
+        change.items[key] = {"minor": minor + (int(before["minor"]) if before else 0)}
+        change.postings.append(
+            {
+                "seq": seq, "leg": leg, "entry": fact.id, "at": fact.effective_at,
+                "account": account, "currency": currency, "minor": str(minor),
+            }  # fmt: skip
+        )
+    for number, minor in fact.body.get("applied", []):
+        open_ = state.of("open")[number].body
+        left = int(open_["left"]) - int(minor)
+        change.items["open", number] = {**open_, "left": left} if left else None
+    if "payment" in fact.body:
+        change.items["payment", str(fact.body["payment"])] = None
+    if "earned" in fact.body:
+        change.items["unearned", str(fact.body["earned"])] = None
+
+
+_PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
+    "book.opened": _item("book"),
+    "fleet.declared": _item("fleet"),
+    "agreement.signed": _item("agreement"),
+    "agreement.amended": _item("agreement"),
+    "demand.declared": _item("demand"),
+    "demand.withdrawn": _withdrawn,
+    "outage.reported": _item("outage"),
+    "delivery.reported": _item("delivery"),
+    "notice.given": _item("notice"),
+    "election.made": _item("election"),
+    "recall.noticed": _item("recall"),
+    "readings.received": _readings,
+    "payment.received": _item("payment"),
+    "allocation.planned": _planned,
+    "delivery.tested": _item("tested"),
+    "month.settled": _settled,
+    "document.issued": _document,
+    "entry.posted": _entry,
+}
+
+KINDS = tuple(_PROJECTORS)
+"""Every kind of fact a book may hold."""
+
+
+def month_key(body: Body) -> Month:
+    """A month from its plain form."""
+    return Month(int(body["year"]), int(body["month"]))
+
+
+def balances(state: State) -> dict[tuple[str, str], int]:
+    """The ledger's balances by (account, currency)."""
+    return {
+        (id_.rpartition("|")[0], id_.rpartition("|")[2]): int(item.body["minor"])
+        for id_, item in state.of("balance").items()
+    }
+
+
+def apply(state: State, changes: Iterable[tuple[int, Change]]) -> None:
+    """Bring a state up to date with changes, in order."""
+    for seq, change in changes:
+        for key, body in change.items.items():
+            if key[0] == "clock" and body is not None:
+                state.now = int(body["now"])
+            if key[0] not in ON_DEMAND:
+                state.put(key, seq, body)
