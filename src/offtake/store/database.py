@@ -166,7 +166,7 @@ class Database:
                 .order_by(FACT.c.seq.desc())
                 .limit(1)
             ).first()
-        return Recorded(seq=row.seq, fact=fact_of(json.loads(row.data)), hash=row.hash) if row else None
+        return _recorded(row) if row else None
 
     def put_items(self, items: Mapping[tuple[str, str], tuple[int, Mapping[str, Any] | None]]) -> None:
         """Upsert projected items, by (kind, id); a body of None removes. Call inside `writing`."""
@@ -217,6 +217,16 @@ class Database:
             result = [{**row, "minor": int(row["minor"])} for row in rows]
         return result
 
+    def facts_of(self, kinds: Iterable[str]) -> list[Recorded]:
+        """Every fact of some kinds, in order."""
+        with self._errors():
+            rows = self._connection.execute(
+                sa.select(FACT.c.seq, FACT.c.data, FACT.c.hash)
+                .where(FACT.c.kind.in_(list(kinds)))
+                .order_by(FACT.c.seq)
+            ).all()
+        return [_recorded(row) for row in rows]
+
     def facts(self, after: int = 0, batch: int = 10_000) -> Iterator[Recorded]:
         """The log in order, from after a position."""
         while True:
@@ -228,7 +238,7 @@ class Database:
                     .limit(batch)
                 ).all()
             for row in rows:
-                yield Recorded(seq=row.seq, fact=fact_of(json.loads(row.data)), hash=row.hash)
+                yield _recorded(row)
             if len(rows) < batch:
                 return
             after = rows[-1].seq
@@ -255,6 +265,10 @@ class Database:
                         f"{self._path}: fact {row.seq} was changed after it was recorded; restore the file from a copy"
                     )
         return expected - 1
+
+
+def _recorded(row: sa.Row[Any]) -> Recorded:
+    return Recorded(seq=row.seq, fact=fact_of(json.loads(row.data)), hash=row.hash)
 
 
 def _on_connect(connection: sqlite3.Connection, _: object) -> None:
