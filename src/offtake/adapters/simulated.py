@@ -56,7 +56,10 @@ def _filled(held: Ints, wanted: Ints) -> Ints:
 
 
 def _readings(
-    claims: tuple[str, ...], pools: tuple[str, ...], parts: Sequence[tuple[int, int, Ints, Ints, Ints]], prefix: str
+    claims: tuple[str, ...],
+    pools: tuple[str, ...],
+    parts: Sequence[tuple[int, int, Ints, Ints, Ints]],
+    prefix: str,
 ) -> Readings:
     counts = [len(part[2]) for part in parts]
     total = sum(counts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from offtake.agreements.model import Agreement, Tranche
-from offtake.agreements.terms import Denominator
+from offtake.agreements.terms import Denominator, TrancheFirmness
 from offtake.base.errors import Problem
 from offtake.base.ids import check_name
 from offtake.base.money import minor_exponent
@@ -18,11 +18,12 @@ def check_agreement(agreement: Agreement, where: str) -> list[Problem]:
     for i, tranche in enumerate(agreement.tranches):
         problems += _check_tranche(f"tranche[{i}]", tranche)
         problems += _check_overlaps(f"tranche[{i}]", tranche, agreement.tranches[:i])
-    if not any(p.code == "unknown_time_zone" or p.code == "end_before_start" for p in problems):
+    if not any(p.code in ("unknown_time_zone", "bad_currency") for p in problems):
         for path, clause in agreement.clauses:
             problems += clause.check(agreement, path)
     return [
-        Problem(where=f"{where}: {p.where}", code=p.code, message=p.message, remedy=p.remedy) for p in problems
+        Problem(where=f"{where}: {p.where}", code=p.code, message=p.message, remedy=p.remedy)
+        for p in problems
     ]
 
 
@@ -49,7 +50,7 @@ def _check_header(agreement: Agreement) -> Iterable[Problem]:
     )
     for path, code, check, value in checks:
         try:
-            check(value)  # type: ignore[operator]
+            check(value)
         except ValueError as error:
             yield Problem(where=path, code=code, message=str(error))
 
@@ -78,8 +79,30 @@ def _check_tranche(path: str, tranche: Tranche) -> Iterable[Problem]:
             where=f"{path}.quantity", code="fraction", message=f"{tranche.quantity} GPUs isn't a whole number"
         )
     if len(set(tranche.pools)) != len(tranche.pools):
-        yield Problem(where=f"{path}.pools", code="duplicate", message=f"a pool appears twice: {list(tranche.pools)}")
+        yield Problem(
+            where=f"{path}.pools", code="duplicate", message=f"a pool appears twice: {list(tranche.pools)}"
+        )
     yield from _check_steps(path, tranche)
+    yield from _check_queue(path, tranche)
+
+
+def _check_queue(path: str, tranche: Tranche) -> Iterable[Problem]:
+    if tranche.queue is None:
+        return
+    if tranche.firmness is not TrancheFirmness.INTERRUPTIBLE:
+        yield Problem(
+            where=f"{path}.firmness",
+            code="contradiction",
+            message=f"a tranche that runs in the queue {tranche.queue!r} can't be {tranche.firmness}",
+            remedy='write firmness = "interruptible": a limit within a queue entitles to nothing',
+        )
+    if tranche.steps:
+        yield Problem(
+            where=f"{path}.steps",
+            code="contradiction",
+            message=f"a limit within the queue {tranche.queue!r} can't have steps",
+            remedy="write one tranche with the limit as its quantity",
+        )
 
 
 def _check_steps(path: str, tranche: Tranche) -> Iterable[Problem]:
@@ -103,7 +126,9 @@ def _check_steps(path: str, tranche: Tranche) -> Iterable[Problem]:
 def _check_overlaps(path: str, tranche: Tranche, earlier: Sequence[Tranche]) -> Iterable[Problem]:
     for other in earlier:
         if other.id == tranche.id:
-            yield Problem(where=f"{path}.id", code="duplicate", message=f"tranche {tranche.id!r} appears twice")
+            yield Problem(
+                where=f"{path}.id", code="duplicate", message=f"tranche {tranche.id!r} appears twice"
+            )
         shared = sorted(set(other.pools) & set(tranche.pools))
         together = tranche.start <= other.through and other.start <= tranche.through
         if shared and together and not tranche.additive:

@@ -120,13 +120,17 @@ def values(agreement: Agreement) -> Values:
     """
     headline = fee_schedule(agreement)
     exit_ = earliest_exit(agreement, Side.OFFTAKER)
-    if exit_ is None:
-        firm, notice, end, basis = headline, None, agreement.ends, ()
-    else:
+    firm, end = headline, agreement.ends
+    notice: date | None = None
+    basis: tuple[str, ...] = ()
+    if exit_ is not None:
         path, clause = exit_
-        notice, end, basis = clause.first_notice(agreement), clause.earliest_end(agreement), clause.basis(path)
+        notice, end, basis = (
+            clause.first_notice(agreement),
+            clause.earliest_end(agreement),
+            clause.basis(path),
+        )
         firm = fee_schedule(agreement.ending(end))
-        end = min(end, agreement.ends)
     head_basis = fee_basis(agreement)
     firm_basis = tuple(path for item in firm for path in item.basis) + basis
     return Values(

@@ -63,7 +63,9 @@ def check_notice(agreement: Agreement, notice: Notice) -> Refused | date:
     """
     exits = [clause for _, clause in agreement.all_of(Termination) if notice.by in clause.by]
     if not exits:
-        return Refused(code="no_right", sentence=f"{agreement.id}: the {notice.by} can't leave for convenience")
+        return Refused(
+            code="no_right", sentence=f"{agreement.id}: the {notice.by} can't leave for convenience"
+        )
     open_ = [clause for clause in exits if clause.first_notice(agreement) <= notice.given]
     if not open_:
         first = min(clause.first_notice(agreement) for clause in exits)
@@ -82,10 +84,14 @@ def check_election(agreement: Agreement, election: Election) -> Refused | None:
     """
     found = agreement.first_of(Delivery)
     if found is None:
-        return Refused(code="no_clause", sentence=f"{agreement.id}: there is no delivery clause to elect under")
+        return Refused(
+            code="no_clause", sentence=f"{agreement.id}: there is no delivery clause to elect under"
+        )
     clause = found[1]
     if election.choice not in clause.remedies:
-        return Refused(code="not_offered", sentence=f"{agreement.id}: {election.choice} isn't among the remedies")
+        return Refused(
+            code="not_offered", sentence=f"{agreement.id}: {election.choice} isn't among the remedies"
+        )
     if election.made <= clause.grace_ends:
         return Refused(code="in_grace", sentence=f"{agreement.id}: grace runs until {clause.grace_ends}")
     if election.gpus > clause.gpus:
@@ -96,28 +102,34 @@ def check_election(agreement: Agreement, election: Election) -> Refused | None:
     return None
 
 
-def check_recall(agreement: Agreement, notice: RecallNotice, earlier: Sequence[RecallNotice]) -> Refused | date:
+def check_recall(
+    agreement: Agreement, notice: RecallNotice, earlier: Sequence[RecallNotice]
+) -> Refused | date:
     """The day the recall takes effect, or why it doesn't count.
 
     Refusals, in order: `no_right`, `too_early`, `granularity`, `retained`.
     """
     rights = [c for _, c in agreement.all_of(Recall) if notice.tranche in c.tranches]
     if not rights:
-        return Refused(code="no_right", sentence=f"{agreement.id}: tranche {notice.tranche!r} can't be recalled")
+        return Refused(
+            code="no_right", sentence=f"{agreement.id}: tranche {notice.tranche!r} can't be recalled"
+        )
     clause = rights[0]
     if notice.given < max(clause.not_before or agreement.starts, agreement.starts):
         return Refused(code="too_early", sentence=f"{agreement.id}: no recall before {clause.not_before}")
     if notice.gpus <= 0 or notice.gpus % clause.granularity_gpus:
         return Refused(
             code="granularity",
-            sentence=f"{agreement.id}: recalls are multiples of {clause.granularity_gpus:,} GPUs, not {notice.gpus:,}",
+            sentence=f"{agreement.id}: recalls are multiples of {clause.granularity_gpus:,} GPUs, "
+            f"not {notice.gpus:,}",
         )
     held = sum(t.gpus(t.quantity) for t in agreement.tranches if t.id in clause.tranches)
     left = held - notice.gpus - sum(n.gpus for n in earlier if n.tranche in clause.tranches)
     if left < clause.retained_gpus:
         return Refused(
             code="retained",
-            sentence=f"{agreement.id}: {left:,} GPUs would be left, {clause.retained_gpus:,} must be retained",
+            sentence=f"{agreement.id}: {left:,} GPUs would be left, "
+            f"{clause.retained_gpus:,} must be retained",
         )
     return plus_days(notice.given, clause.notice_days)
 

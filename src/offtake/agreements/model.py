@@ -88,6 +88,8 @@ class Tranche(Declared):
         steps: the quantity before it reaches `quantity`: each from its date on, the last until `full_from`.
         full_from: first day of the full quantity when there are steps.
         additive: this tranche adds to another that uses the same pool at the same time.
+        queue: the internal demand within whose holding this tranche's work runs, up to `quantity` GPUs at
+            once. Such a tranche is a limit, not an entitlement: it makes no claim of its own.
     """
 
     id: str
@@ -101,6 +103,7 @@ class Tranche(Declared):
     steps: tuple[Step, ...] = ()
     full_from: date | None = None
     additive: bool = False
+    queue: str | None = None
 
     def gpus(self, quantity: Decimal) -> int:
         """A quantity of this tranche in whole GPUs, rounded up in the offtaker's favour."""

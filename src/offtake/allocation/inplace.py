@@ -12,6 +12,10 @@ its pools. The proposal stands only if it can be proved as good as any:
   is the min-cut side of max-flow min-cut.
 
 Otherwise the proposal is taken back and the solver decides.
+
+"More than it needs" arises only where one claim's pools have nodes of different sizes: its last node of 72
+may be needed in part while no node of 8 is free. Winning that part back for somebody else means moving
+running work for less than a node, so it is done for the first `exact` claims only, by default the firm ones.
 """
 
 from __future__ import annotations
@@ -27,9 +31,9 @@ class Holdings:
     Units: `nodes` by arc, `used` and `room` by pool count nodes; `served` and `need` by claim count units.
     """
 
-    def __init__(self, network: Network, nodes: Sequence[int], *, repack: bool = False) -> None:
+    def __init__(self, network: Network, nodes: Sequence[int], *, exact: int) -> None:
         self.network = network
-        self.repack = repack
+        self.exact = exact
         self.nodes = [0] * len(network.arc_claim)
         self.used = [0] * network.n_pools
         self.room = [0] * network.n_pools
@@ -66,10 +70,24 @@ class Holdings:
         for claim, need in needs:
             self.need[claim] = need
             touched.add(claim)
+            self._release(claim)
         for pool, room in rooms:
             self.room[pool] = room
             if self.used[pool] > room:
                 touched |= self._evict(pool)
+        self._serve(touched)
+        return self._nothing_moved() and self._nothing_to_gain()
+
+    def round_up(self) -> None:
+        """Whole nodes for parts of nodes that a relaxed solution gave, in the order of rank."""
+        self._serve(set(range(self.network.n_claims)))
+
+    def shortfalls(self) -> list[int]:
+        """Units short of each claim."""
+        return [max(need - served, 0) for need, served in zip(self.need, self.served, strict=True)]
+
+    def _serve(self, touched: set[int]) -> None:
+        """Release, grow, displace: the claims named, and those that they displace."""
         for claim in touched:
             self._release(claim)
         hungry = sorted(claim for claim in touched if self.served[claim] < self.need[claim])
@@ -80,7 +98,6 @@ class Holdings:
         for claim in touched:
             self._release(claim)
         self._short = {claim for claim in touched if self.served[claim] < self.need[claim]}
-        return self._nothing_moved() and self._nothing_to_gain()
 
     def _add(self, arc: int, count: int) -> None:
         self.before.setdefault(arc, self.nodes[arc])
@@ -161,28 +178,30 @@ class Holdings:
         """Whether no short claim could get more without harm to a higher ranked one."""
         if not self._short:
             return True
-        reach, lowest, slack = self._standing()
+        reach, lowest, slack, parts = self._standing()
         for claim in self._short:
             pools = reachable(self._mask[claim], reach)
-            if pools & slack or any(low > claim for p, low in enumerate(lowest) if pools >> p & 1):
+            if pools & (slack | parts if claim < self.exact else slack) or any(
+                low > claim for p, low in enumerate(lowest) if pools >> p & 1
+            ):
                 return False
         return True
 
-    def _standing(self) -> tuple[list[int], list[int], int]:
-        """For each pool: where its holders could go, its lowest ranked holder; and the pools with slack."""
+    def _standing(self) -> tuple[list[int], list[int], int, int]:
+        """Each pool's holders' reach and its lowest rank; masks of pools with free nodes, and with parts."""
         net = self.network
-        reach, lowest, slack = [0] * net.n_pools, [-1] * net.n_pools, 0
+        reach, lowest, slack, parts = [0] * net.n_pools, [-1] * net.n_pools, 0, 0
         for arc, count in enumerate(self.nodes):
             if count:
                 pool, claim = net.arc_pool[arc], net.arc_claim[arc]
                 reach[pool] |= self._mask[claim]
                 lowest[pool] = claim  # arcs are in the order of rank
-                if self.repack and self.served[claim] > self.need[claim]:
-                    slack |= 1 << pool
+                if self.served[claim] > self.need[claim]:
+                    parts |= 1 << pool
         for pool in range(net.n_pools):
             if self.used[pool] < self.room[pool]:
                 slack |= 1 << pool
-        return reach, lowest, slack
+        return reach, lowest, slack, parts
 
 
 def reachable(pools: int, reach: Sequence[int]) -> int:

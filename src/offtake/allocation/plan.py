@@ -31,6 +31,7 @@ def plan_allocation(
     precedence: Sequence[Firmness] = DEFAULT_PRECEDENCE,
     causes: Mapping[str, Sequence[CapacityCut]] | None = None,
     solver: SegmentSolver | None = None,
+    repack: bool = False,
 ) -> Plan:
     """Which pool serves which claim over each segment of a window.
 
@@ -48,6 +49,9 @@ def plan_allocation(
         precedence: firmnesses, first served first; firm is always first.
         causes: by pool, what it lacks and why; only for the reasons.
         solver: keeps its model loaded from call to call; by default one is built.
+        repack: move claims even to win back a part of a node. Only matters where one claim's pools have
+            nodes of different sizes; there, unless asked, only firm claims' shortfalls are least to the
+            last GPU, and others may be short by what is held as `rounding`. It costs moves, and time.
 
     Raises:
         ValueError: for an empty window, an id that appears twice, an unknown pool, a precedence that
@@ -62,7 +66,8 @@ def plan_allocation(
     available = np.ascontiguousarray(matrix([pool.available for pool in by_id], times).T)
     grid = _Grid(ranked=ranked, pools=by_id, network=network_of(ranked, by_id), previous=previous or {})
     room = available // grid.node_gpus
-    gpus = grid.gpus(_walk(grid, grid.network.needs(demand), room, solver or SegmentSolver()))
+    exact = len(ranked) if repack else sum(claim.firmness is Firmness.FIRM for claim in ranked)
+    gpus = grid.gpus(_walk(grid, grid.network.needs(demand), room, solver or SegmentSolver(), exact))
     capacity = room * grid.node_gpus
     ensure(bool((gpus.sum(axis=1) <= capacity).all()), "a pool is given more than it has")
     held = gpus.sum(axis=2)
@@ -118,8 +123,8 @@ def certify(plan: Plan, claims: Sequence[Claim], *, solver: SegmentSolver | None
     nothing = [0] * len(network.arc_claim)
     served = np.zeros((len(states), len(ranked)), dtype=np.int64)
     for i, state in enumerate(states.tolist()):
-        nodes = solver.solve(state[: len(ranked)], state[len(ranked) :], nothing)
-        np.add.at(served[i], np.array(network.arc_claim), nodes)
+        answer = solver.solve(state[: len(ranked)], state[len(ranked) :], nothing)
+        served[i] = state[: len(ranked)] - np.array(answer.short)
     return replace(plan, bound=_objective(served[which.ravel()], plan.times))
 
 
@@ -190,21 +195,22 @@ class _Grid:
         )
 
 
-def _walk(grid: _Grid, need: Counts, room: Counts, solver: SegmentSolver) -> Counts:
+def _walk(grid: _Grid, need: Counts, room: Counts, solver: SegmentSolver, exact: int) -> Counts:
     """Nodes on each arc in each segment, int64[K, A], from one segment to the next.
 
-    A segment in which no need and no room changes keeps the holdings of the one before, which are best for
-    it too: nothing moves, and the shortfalls were least already.
+    A segment in which no need and no room changes keeps the holdings of the one before if they were proved
+    best: nothing moves, and the shortfalls were least already.
     """
     start = grid.nodes()
-    holdings = Holdings(grid.network, start.tolist())
+    holdings = Holdings(grid.network, start.tolist(), exact=exact)
     solver.fit(grid.network)
     changes: list[tuple[int, int, int]] = []
     new_needs, new_rooms = _changes(need), _changes(room)
-    for k in sorted(new_needs.keys() | new_rooms.keys()):
-        if not holdings.advance(new_needs.get(k, ()), new_rooms.get(k, ())):
-            holdings.withdraw()
-            holdings.place(solver.solve(holdings.need, holdings.room, holdings.nodes))
+    proved = False
+    for k in range(len(need)):
+        if proved and k not in new_needs and k not in new_rooms:
+            continue
+        proved = holdings.advance(new_needs.get(k, ()), new_rooms.get(k, ())) or _solve(holdings, solver)
         changes += [
             (k, arc, holdings.nodes[arc] - count)
             for arc, count in holdings.before.items()
@@ -215,6 +221,25 @@ def _walk(grid: _Grid, need: Counts, room: Counts, solver: SegmentSolver) -> Cou
         at, arcs, counts = np.array(changes, dtype=np.int64).T
         steps[at, arcs] = counts
     return start + np.cumsum(steps, axis=0)
+
+
+def _solve(holdings: Holdings, solver: SegmentSolver) -> bool:
+    """Leave the segment to the solver; whether the outcome is proved best.
+
+    The relaxation may give parts of nodes. They are made whole in the order of rank; if that leaves one of
+    the first `exact` claims shorter than the relaxation, which is a bound, integer columns decide.
+    """
+    holdings.withdraw()
+    held = list(holdings.nodes)
+    answer = solver.solve(holdings.need, holdings.room, held)
+    holdings.place(answer.nodes)
+    if answer.whole:
+        return True
+    holdings.round_up()
+    exact = holdings.exact
+    if holdings.shortfalls()[:exact] > answer.short[:exact]:
+        holdings.place(solver.solve_whole(holdings.need, holdings.room, held, answer.short))
+    return False
 
 
 def _changes(values: Counts) -> dict[int, list[tuple[int, int]]]:

@@ -14,5 +14,7 @@ def check_name(name: str) -> str:
         ValueError: unless it is 1 to 63 of a-z, 0-9, dot, dash, underscore, beginning with a letter or digit.
     """
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no valid name; use a-z, 0-9, '.', '-', '_' and begin with a letter or digit")
+        raise ValueError(
+            f"{name!r} is no valid name; use a-z, 0-9, '.', '-', '_' and begin with a letter or digit"
+        )
     return name

@@ -84,7 +84,9 @@ def local_midnight(day: date, zone: str) -> int:
     if instant.astimezone(info).replace(tzinfo=None) != midnight.replace(tzinfo=None):
         # Skipped midnight: fold=0 maps it past the gap by the old offset; step back to the gap's edge.
         after = midnight.replace(fold=1).astimezone(UTC)
-        return _first_instant_of(day, info, int(min(instant, after).timestamp()), int(max(instant, after).timestamp()))
+        return _first_instant_of(
+            day, info, int(min(instant, after).timestamp()), int(max(instant, after).timestamp())
+        )
     return int(instant.timestamp())
 
 
@@ -103,7 +105,8 @@ def _first_instant_of(day: date, info: ZoneInfo, before: int, on: int) -> int:
 def _month_interval(year: int, month: int, zone: str) -> Interval:
     following = Month(year, month).plus(1)
     return Interval(
-        local_midnight(date(year, month, 1), zone), local_midnight(date(following.year, following.month, 1), zone)
+        local_midnight(date(year, month, 1), zone),
+        local_midnight(date(following.year, following.month, 1), zone),
     )
 
 

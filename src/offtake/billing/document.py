@@ -108,11 +108,14 @@ class Open:
 
     number: str
     agreement: str
+    issued_at: int
     due_at: int
     left: Money
 
 
-def apply_payment(amount: Money, open_documents: Sequence[Open]) -> tuple[tuple[tuple[str, Money], ...], Money]:
+def apply_payment(
+    amount: Money, open_documents: Sequence[Open]
+) -> tuple[tuple[tuple[str, Money], ...], Money]:
     """Settle open documents with a payment: credit notes first, then invoices by due date.
 
     Returns:

@@ -33,7 +33,9 @@ def entry_for_document(doc: Document) -> Entry:
         account = deferred(doc.agreement) if doc.fixed_in_advance else f"{_INCOME[kind]}.{doc.agreement}"
         legs.append((account, -amount))
     what = doc.kind.value.replace("_", " ")
-    return entry(f"{doc.number}/issue", doc.issued_at, f"{doc.offtaker}: {what} {doc.number} for {doc.month}", legs)
+    return entry(
+        f"{doc.number}/issue", doc.issued_at, f"{doc.offtaker}: {what} {doc.number} for {doc.month}", legs
+    )
 
 
 def entry_for_month(doc: Document, at: int) -> Entry:

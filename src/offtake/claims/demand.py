@@ -99,7 +99,7 @@ def training_demand(model: Training, window: Interval, rng: np.random.Generator)
         at += (days + int(rng.integers(model.gap_days[0], model.gap_days[1] + 1))) * DAY_S
     if not starts:
         return Curve.zero()
-    return Curve.from_records(*(np.array(column, dtype=np.int64) for column in (starts, ends, gpus)))
+    return Curve.from_records(starts, ends, gpus)
 
 
 def inference_demand(model: Inference, window: Interval, rng: np.random.Generator) -> Curve:

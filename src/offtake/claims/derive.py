@@ -15,6 +15,8 @@ def claims_of(
 ) -> tuple[Claim, ...]:
     """One claim for each tranche, for its entitlement less what was recalled.
 
+    A tranche that runs in a queue makes none: the queue's claim holds for it.
+
     Args:
         agreement: as it stands, an early end included.
         owed_per_gpu_month: what one GPU short for a month puts at stake, in minor units.
@@ -23,6 +25,8 @@ def claims_of(
     recalled = recalled or {}
     claims = []
     for tranche in agreement.tranches:
+        if tranche.queue is not None:
+            continue
         gpus = entitlement(agreement, tranche).value
         if tranche.id in recalled:
             gpus = maximum(gpus - recalled[tranche.id], Curve.zero())

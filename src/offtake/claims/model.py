@@ -45,6 +45,8 @@ class Claim:
 
     def __post_init__(self) -> None:
         if not self.pools or len(set(self.pools)) != len(self.pools):
-            raise ValueError(f"claim {self.id}: pools must be named once each, and at least one: {self.pools}")
+            raise ValueError(
+                f"claim {self.id}: pools must be named once each, and at least one: {self.pools}"
+            )
         if len(self.gpus.values) and int(self.gpus.values.min()) < 0:
             raise ValueError(f"claim {self.id}: a claim can't be for fewer than no GPUs")

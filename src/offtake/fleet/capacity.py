@@ -59,7 +59,9 @@ def check_fleet(fleet: Fleet, where: str = "fleet.toml") -> list[Problem]:
         try:
             check_zone(site.time_zone)
         except ValueError as error:
-            problems.append(Problem(where=f"{where}: site[{i}].time_zone", code="unknown_time_zone", message=str(error)))
+            problems.append(
+                Problem(where=f"{where}: site[{i}].time_zone", code="unknown_time_zone", message=str(error))
+            )
     for i, pool in enumerate(fleet.pool):
         problems += _check_pool(f"{where}: pool[{i}]", pool, sites)
     for i, derate in enumerate(fleet.derate):
@@ -94,7 +96,14 @@ def _check_id(where: str, name: str, earlier: Sequence[str]) -> list[Problem]:
     except ValueError as error:
         return [Problem(where=where, code="bad_name", message=str(error))]
     if name in earlier:
-        return [Problem(where=where, code="duplicate", message=f"{name!r} appears twice", remedy="give each its own id")]
+        return [
+            Problem(
+                where=where,
+                code="duplicate",
+                message=f"{name!r} appears twice",
+                remedy="give each its own id",
+            )
+        ]
     return []
 
 
@@ -128,7 +137,7 @@ def pool_capacities(
 ) -> tuple[PoolCapacity, ...]:
     """Every pool's nameplate, available and cuts, in the order of the file."""
     capped = _power_caps(fleet, {pool.id: _nameplate(fleet, pool, deliveries) for pool in fleet.pool})
-    return tuple(_pool_capacity(fleet, pool, capped[pool.id], outages, deliveries) for pool in fleet.pool)
+    return tuple(_pool_capacity(fleet, pool, capped[pool.id], outages) for pool in fleet.pool)
 
 
 def _pool_capacity(
@@ -136,16 +145,24 @@ def _pool_capacity(
     pool: Pool,
     curves: tuple[Curve, Curve],
     outages: Sequence[Outage],
-    deliveries: Sequence[Delivery],
 ) -> PoolCapacity:
     nameplate, left = curves
     cuts: list[Cut] = []
     if nameplate != left:
-        cuts.append(Cut(pool=pool.id, cause=Cause.POWER_CAP, reason="the site's critical IT power", gpus=nameplate - left))
+        cuts.append(
+            Cut(
+                pool=pool.id,
+                cause=Cause.POWER_CAP,
+                reason="the site's critical IT power",
+                gpus=nameplate - left,
+            )
+        )
     planned = _nameplate(fleet, pool, ())
     late = maximum(planned - nameplate, Curve.zero())
     if late != Curve.zero():
-        cuts.append(Cut(pool=pool.id, cause=Cause.NOT_IN_SERVICE, reason="build-out not yet in service", gpus=late))
+        cuts.append(
+            Cut(pool=pool.id, cause=Cause.NOT_IN_SERVICE, reason="build-out not yet in service", gpus=late)
+        )
     for cause, reason, wanted in _wanted_cuts(fleet, pool, outages):
         taken = minimum(wanted, left)
         left = left - taken

@@ -136,11 +136,13 @@ class Delivery:
     """What is known of a build-out block's actual arrival; it replaces the plan for that block.
 
     Attributes:
+        id: what people call it.
         pool: the pool.
         build_out: the block.
         steps: (first instant of service, nodes that arrive then), in order.
     """
 
+    id: str
     pool: str
     build_out: str
     steps: tuple[tuple[int, int], ...]

@@ -52,7 +52,7 @@ def parse_agreement(text: str, where: str) -> Agreement:
     header = read(_Header, node.pop("agreement", {}), "agreement", problems)
     tranches = read(_Tranches, {"tranche": node.pop("tranche", [])}, "", problems)
     clauses = _clauses(node, problems)
-    if header is None or tranches is None or problems:
+    if header is None or tranches is None:
         raise BadInput([_at(where, problem) for problem in problems])
     agreement = Agreement(
         **{name: getattr(header, name) for name in _Header.__dataclass_fields__},
@@ -60,9 +60,12 @@ def parse_agreement(text: str, where: str) -> Agreement:
         clauses=tuple(clauses),
         sheet=TermSheet(found),
     )
-    problems = check_agreement(agreement, where)
+    meant = check_agreement(agreement, where)
     if problems:
-        raise BadInput(problems)
+        # a clause that couldn't be read isn't missing
+        meant = [problem for problem in meant if problem.code != "missing_clause"]
+    if problems or meant:
+        raise BadInput([*(_at(where, problem) for problem in problems), *meant])
     return agreement
 
 

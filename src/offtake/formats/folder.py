@@ -1,10 +1,11 @@
 """A book's folder: the files a person writes, read and checked as a whole.
 
-    offtake.toml        the operator, the run, the order of precedence
-    fleet.toml          sites, pools, derates
-    agreements/*.toml   one file per agreement
-    demand/*.toml       internal demand, and what offtakers want of their entitlement (simulation only)
-    scenario.toml       dated outside facts that a simulation meets on its way (optional)
+offtake.toml        the operator, the run, the order of precedence
+fleet.toml          sites, pools, derates
+agreements/*.toml   one file per agreement
+demand/*.toml       internal demand, and what offtakers want of their entitlement (simulation only)
+scenario.toml       dated outside facts that a simulation meets on its way (optional)
+workload/*.parquet  jobs or recorded readings, where ``[workload]`` names them (simulation only)
 """
 
 from __future__ import annotations
@@ -39,6 +40,19 @@ from offtake.formats.toml import parse_toml, read, unwrap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadFile(Declared):
+    """Where the work of a simulation comes from: one of the two, as a path within the folder.
+
+    Attributes:
+        jobs: a Parquet file of jobs that queue for GPUs; see `offtake.formats.workload.load_jobs`.
+        readings: a Parquet file of what ran, as recorded; see `offtake.formats.workload.load_recorded`.
+    """
+
+    jobs: str | None = None
+    readings: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(Declared):
     """What ``offtake.toml`` says.
 
@@ -49,6 +63,7 @@ class Settings(Declared):
         first: first month of the run.
         last: last month of the run.
         precedence: order in which claims are served, firm first.
+        workload: where work comes from, or None where demand says it all.
     """
 
     name: str
@@ -63,6 +78,7 @@ class Settings(Declared):
         Firmness.INTERRUPTIBLE,
         Firmness.ELASTIC,
     )
+    workload: WorkloadFile | None = None
 
     @property
     def window(self) -> Interval:
@@ -72,7 +88,7 @@ class Settings(Declared):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemandDeclaration(Declared):
-    """Demand of an internal team: one of the generators, or a file of (start, gpus) rows."""
+    """Demand of an internal team: one of the generators, a constant, or a file of (start, gpus) rows."""
 
     id: str
     holder: str
@@ -80,6 +96,7 @@ class DemandDeclaration(Declared):
     pools: Annotated[tuple[str, ...], MinLen(1)]
     training: Training | None = None
     inference: Inference | None = None
+    constant_gpus: Annotated[int, Gt(0)] | None = None
     file: str | None = None
 
 
@@ -194,6 +211,7 @@ class _Settings(Declared):
     operator: _Operator
     run: _Run
     allocation: _Allocation | None = None
+    workload: WorkloadFile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +258,8 @@ def load_folder(path: Path) -> Folder:
     demands, takes = _demands(path, texts, settings, pools, problems)
     scenario = _attempt(problems, _scenario, texts.get("scenario.toml", ""), fleet, agreements) or Scenario()
     _check_takes(takes, agreements, problems)
+    _check_queues(agreements, demands, problems)
+    _check_workload(path, settings, takes, problems)
     if problems or settings is None or fleet is None:
         raise BadInput(problems)
     return Folder(
@@ -252,7 +272,9 @@ def load_folder(path: Path) -> Folder:
         takes=takes,
         scenario=scenario,
         texts={
-            name: text for name, text in texts.items() if name == "fleet.toml" or name.startswith("agreements/")
+            name: text
+            for name, text in texts.items()
+            if name == "fleet.toml" or name.startswith("agreements/")
         },
     )
 
@@ -308,6 +330,7 @@ def parse_settings(text: str, where: str) -> Settings:
         currency=parsed.operator.currency,
         first=parsed.run.first,
         last=parsed.run.last,
+        workload=parsed.workload,
         **precedence,
     )
 
@@ -328,6 +351,15 @@ def _check_settings(parsed: _Settings) -> list[Problem]:
                 where="run.last",
                 code="end_before_start",
                 message=f"the last month {parsed.run.last} is before the first {parsed.run.first}",
+            )
+        )
+    if parsed.workload is not None and (parsed.workload.jobs is None) == (parsed.workload.readings is None):
+        problems.append(
+            Problem(
+                where="workload",
+                code="one_of",
+                message="say where the work comes from, once",
+                remedy="one of jobs or readings; without the section, demand says what runs",
             )
         )
     order = parsed.allocation.precedence if parsed.allocation else ()
@@ -415,7 +447,9 @@ def _demands(
     return tuple(demands), tuple(takes)
 
 
-def _check_demand(at: str, demand: DemandDeclaration, earlier: list[str], pools: list[str] | None) -> list[Problem]:
+def _check_demand(
+    at: str, demand: DemandDeclaration, earlier: list[str], pools: list[str] | None
+) -> list[Problem]:
     problems = []
     try:
         check_name(demand.id)
@@ -426,16 +460,35 @@ def _check_demand(at: str, demand: DemandDeclaration, earlier: list[str], pools:
     for j, pool in enumerate(demand.pools):
         if pools is not None and pool not in pools:
             problems.append(unknown_pool(f"{at}.pools[{j}]", pool, pools))
-    if sum(part is not None for part in (demand.training, demand.inference, demand.file)) != 1:
+    sources = (demand.training, demand.inference, demand.constant_gpus, demand.file)
+    if sum(source is not None for source in sources) != 1:
         problems.append(
             Problem(
                 where=at,
                 code="one_of",
                 message="say where the demand comes from, once",
-                remedy="one of training, inference or file",
+                remedy="one of training, inference, constant_gpus or file",
             )
         )
     return problems
+
+
+def _check_training(at: str, training: Training) -> list[Problem]:
+    """Ranges must rise, and a campaign lasts at least a day."""
+    return [
+        Problem(
+            where=f"{at}.{name}",
+            code="bad_range",
+            message=f"{list(bounds)} doesn't go from a smallest to a largest of at least {least}",
+            remedy="write [smallest, largest]",
+        )
+        for name, bounds, least in (
+            ("gpus", training.gpus, 1),
+            ("days", training.days, 1),
+            ("gap_days", training.gap_days, 0),
+        )
+        if not least <= bounds[0] <= bounds[1]
+    ]
 
 
 def demand_curve(declaration: DemandDeclaration, window: Interval, folder: Path, at: str) -> Curve:
@@ -447,15 +500,17 @@ def demand_curve(declaration: DemandDeclaration, window: Interval, folder: Path,
     if declaration.training is not None:
         return training_demand(declaration.training, window, np.random.default_rng(declaration.training.seed))
     if declaration.inference is not None:
-        return inference_demand(declaration.inference, window, np.random.default_rng(declaration.inference.seed))
+        return inference_demand(
+            declaration.inference, window, np.random.default_rng(declaration.inference.seed)
+        )
+    if declaration.constant_gpus is not None:
+        return Curve.constant(declaration.constant_gpus, window)
     if declaration.file is not None:
         return load_curve(folder / "demand" / declaration.file, f"{at}.file")
     return Curve.zero()
 
 
-def _scenario(
-    text: str, fleet: tuple[Fleet, Any] | None, agreements: Mapping[str, Agreement]
-) -> Scenario:
+def _scenario(text: str, fleet: tuple[Fleet, Any] | None, agreements: Mapping[str, Agreement]) -> Scenario:
     where = "scenario.toml"
     problems: list[Problem] = []
     node = unwrap(parse_toml(text, where), "", {}, problems)
@@ -499,7 +554,9 @@ def _check_scenario(scenario: Scenario, fleet: Fleet, agreements: Mapping[str, A
     for kind in ("notice", "election", "recall"):
         for i, event in enumerate(getattr(scenario, kind)):
             if event.agreement not in agreements:
-                problems.append(unknown_agreement(f"{kind}[{i}].agreement", event.agreement, list(agreements)))
+                problems.append(
+                    unknown_agreement(f"{kind}[{i}].agreement", event.agreement, list(agreements))
+                )
     return problems
 
 
@@ -516,7 +573,9 @@ def unknown_agreement(where: str, agreement: str, known: list[str]) -> Problem:
 def _check_takes(
     takes: tuple[TakeDeclaration, ...], agreements: Mapping[str, Agreement], problems: list[Problem]
 ) -> None:
-    known = [f"{agreement.id}/{tranche.id}" for agreement in agreements.values() for tranche in agreement.tranches]
+    known = [
+        f"{agreement.id}/{tranche.id}" for agreement in agreements.values() for tranche in agreement.tranches
+    ]
     for take in takes:
         if known and take.claim not in known:
             problems.append(
@@ -527,6 +586,61 @@ def _check_takes(
                     remedy=f"tranches are {', '.join(known)}",
                 )
             )
+
+
+def _check_queues(
+    agreements: Mapping[str, Agreement], demands: tuple[Demand, ...], problems: list[Problem]
+) -> None:
+    pools = {demand.declaration.id: demand.declaration.pools for demand in demands}
+    for agreement in agreements.values():
+        for i, tranche in enumerate(agreement.tranches):
+            where = f"agreement {agreement.id}: tranche[{i}]"
+            if tranche.queue is None:
+                continue
+            if tranche.queue not in pools:
+                problems.append(
+                    Problem(
+                        where=f"{where}.queue",
+                        code="unknown_queue",
+                        message=f"there is no internal demand {tranche.queue!r} to run in",
+                        remedy=f"demands are {', '.join(pools) or 'none'}",
+                    )
+                )
+            elif tranche.pools != pools[tranche.queue]:
+                problems.append(
+                    Problem(
+                        where=f"{where}.pools",
+                        code="queue_pools",
+                        message=f"the queue {tranche.queue!r} doesn't hold {', '.join(tranche.pools)}",
+                        remedy=f"name its demand's pools: {', '.join(pools[tranche.queue])}",
+                    )
+                )
+
+
+def _check_workload(
+    path: Path, settings: Settings | None, takes: tuple[TakeDeclaration, ...], problems: list[Problem]
+) -> None:
+    if settings is None or settings.workload is None:
+        return
+    name = settings.workload.jobs or settings.workload.readings or ""
+    if not (path / name).is_file():
+        problems.append(
+            Problem(
+                where="offtake.toml: workload",
+                code="missing_file",
+                message=f"there is no file {name!r} in the folder",
+                remedy="give its path within the folder, such as workload/jobs.parquet",
+            )
+        )
+    if takes:
+        problems.append(
+            Problem(
+                where="demand: take",
+                code="contradiction",
+                message=f"both {name!r} and a generator say what offtakers take ({takes[0].claim})",
+                remedy="remove [[take]] or [workload]",
+            )
+        )
 
 
 def _at(where: str, problem: Problem) -> Problem:

@@ -11,13 +11,15 @@ T = TypeVar("T")
 
 
 @lru_cache(maxsize=256)
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """The validator of a type, built once."""
     return TypeAdapter(kind)
 
 
 def to_plain(value: Any) -> Any:
     """Dataclasses, dates, decimals and enums as strings, whole numbers, lists and dicts."""
-    return _adapter(type(value)).dump_python(value, mode="json")
+    kind: Any = type(value)
+    return adapter(kind).dump_python(value, mode="json")
 
 
 def from_plain(kind: type[T], plain: Any) -> T:
@@ -26,5 +28,6 @@ def from_plain(kind: type[T], plain: Any) -> T:
     Raises:
         pydantic.ValidationError: if the value doesn't have the shape.
     """
-    result: T = _adapter(kind).validate_python(plain)
+    shape: Any = kind
+    result: T = adapter(shape).validate_python(plain)
     return result

@@ -8,18 +8,19 @@ Any value may be written plainly (``fee_share = 0.5``) or with where it comes fr
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from difflib import get_close_matches
-from functools import lru_cache
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from offtake.agreements.terms import Provenance
 from offtake.base.errors import BadInput, Problem
+from offtake.formats.plain import from_plain
 
 T = TypeVar("T")
 
@@ -61,7 +62,12 @@ def _provenance(node: Mapping[str, Any], path: str, problems: list[Problem]) -> 
     source, assumed = node.get("source", ""), node.get("assumed", False)
     if not isinstance(source, str):
         problems.append(
-            Problem(where=f"{path}.source", code="type", message=f"{source!r} is no text", remedy="quote the source")
+            Problem(
+                where=f"{path}.source",
+                code="type",
+                message=f"{source!r} is no text",
+                remedy="quote the source",
+            )
         )
     if not isinstance(assumed, bool):
         problems.append(
@@ -81,16 +87,10 @@ def _months(node: Any) -> Any:
     return node
 
 
-@lru_cache(maxsize=256)
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
 def read(kind: type[T], node: Any, path: str, problems: list[Problem]) -> T | None:
     """Validate a parsed node into a dataclass; on failure add every problem and return None."""
     try:
-        result: T = _adapter(kind).validate_python(_months(node))
-        return result
+        return from_plain(kind, _months(node))
     except ValidationError as error:
         problems.extend(
             _problem(kind, path, dict(item))
@@ -102,7 +102,9 @@ def read(kind: type[T], node: Any, path: str, problems: list[Problem]) -> T | No
 
 
 def _problem(kind: type[Any], path: str, item: dict[str, Any]) -> Problem:
-    parts = [part for part in item["loc"] if part not in ("year", "month") or item["type"] == "extra_forbidden"]
+    parts = [
+        part for part in item["loc"] if part not in ("year", "month") or item["type"] == "extra_forbidden"
+    ]
     where = path
     for part in parts:
         where += f"[{part}]" if isinstance(part, int) else (f".{part}" if where else str(part))
@@ -121,7 +123,9 @@ def _shown(value: Any) -> str:
 
 
 def _expected(item: dict[str, Any]) -> str:
-    message = str(item["msg"]).removeprefix("Input ").replace("a dictionary or an instance of Month", "a month")
+    message = (
+        str(item["msg"]).removeprefix("Input ").replace("a dictionary or an instance of Month", "a month")
+    )
     if "Month" in message:
         return "should be a month, such as 2026-07"
     return message
@@ -143,15 +147,15 @@ def known_keys(kind: Any, parts: list[Any]) -> list[str]:
     for part in parts:
         if isinstance(part, int):
             continue
-        annotation = next((f.type for f in fields(kind) if f.name == part), None) if is_dataclass(kind) else None
+        annotation = (
+            next((f.type for f in fields(kind) if f.name == part), None) if is_dataclass(kind) else None
+        )
         kind = _inner(kind, str(annotation))
     return [f.name for f in fields(kind)] if is_dataclass(kind) else []
 
 
 def _inner(owner: Any, annotation: str) -> Any:
     """The dataclass a textual annotation speaks of, looked up in its owner's module."""
-    import sys
-
     names = re.findall(r"[A-Z]\w+", annotation)
     module = sys.modules.get(getattr(owner, "__module__", ""), None)
     found = (getattr(module, name, None) for name in names)

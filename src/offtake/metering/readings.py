@@ -79,7 +79,11 @@ def check_readings(readings: Readings, window: Interval, where: str) -> list[Pro
     checks = (
         ("end_before_start", readings.end <= readings.start, "its end isn't after its start"),
         ("gpus", readings.gpus <= 0, "it is for no GPUs"),
-        ("outside_window", (readings.start < window.start) | (readings.end > window.end), f"it is outside {window}"),
+        (
+            "outside_window",
+            (readings.start < window.start) | (readings.end > window.end),
+            f"it is outside {window}",
+        ),
         ("duplicate", repeated, "another row of the batch has the same id"),
     )
     problems = []
@@ -117,12 +121,14 @@ def settle_take(batches: Sequence[Readings], period: Interval) -> dict[str, Take
     """
     parts: dict[str, list[tuple[Ints, Ints, Ints]]] = {}
     seen: set[str] = set()
-    for batch in batches:
-        batch = _unseen(batch, seen) if len(batches) > 1 else batch
+    for received in batches:
+        batch = _unseen(received, seen) if len(batches) > 1 else received
         start, end = np.maximum(batch.start, period.start), np.minimum(batch.end, period.end)
         inside = end > start
-        for code in np.unique(batch.claim[inside]):
-            rows = inside & (batch.claim == code)
+        kept = np.flatnonzero(inside)
+        kept = kept[np.argsort(batch.claim[kept], kind="stable")]
+        codes, first = np.unique(batch.claim[kept], return_index=True)
+        for code, rows in zip(codes, np.split(kept, first[1:]), strict=False):
             parts.setdefault(batch.claims[code], []).append((start[rows], end[rows], batch.gpus[rows]))
     return {claim: _take(claim, pieces) for claim, pieces in sorted(parts.items())}
 

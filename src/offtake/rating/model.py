@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 
 from offtake.agreements.events import Election
 from offtake.agreements.model import Agreement
-from offtake.base.money import Money, round_rate
+from offtake.base.money import Money, round_rate, total
 from offtake.base.months import Month
 
 
@@ -69,7 +69,14 @@ class Charge:
 
 
 def charge(
-    agreement: Agreement, clause: str, month: Month, kind: Kind, text: str, amount: Money, basis: tuple[str, ...]
+    agreement: Agreement,
+    clause: str,
+    month: Month,
+    *,
+    kind: Kind,
+    text: str,
+    amount: Money,
+    basis: tuple[str, ...],
 ) -> Charge:
     """A charge that knows which of its terms are assumed."""
     return Charge(
@@ -81,6 +88,11 @@ def charge(
         basis=basis,
         assumed=agreement.sheet.assumed(basis),
     )
+
+
+def flat_fee(agreement: Agreement, charges: Iterable[Charge]) -> Money:
+    """The month's fixed fee after what already lowered it; usage isn't part of it."""
+    return total((item.amount for item in charges if item.kind is Kind.FEE), agreement.currency)
 
 
 def gpu_hours(gpu_seconds: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from offtake.agreements.clauses.monthly_fee import MonthlyFee
 from offtake.agreements.derive import fee_schedule
 from offtake.agreements.model import Agreement
-from offtake.base.money import Money, total
+from offtake.base.money import Money
 from offtake.base.months import Month
 from offtake.rating.clauses import FIXED, SETTLED
 from offtake.rating.model import Charge, MonthFacts
@@ -31,18 +31,16 @@ def rate_fixed(agreement: Agreement, month: Month) -> tuple[Charge, ...]:
 def rate_settled(agreement: Agreement, facts: MonthFacts) -> tuple[Charge, ...]:
     """Charges that need the month's facts, in the order of the table of clauses.
 
-    Each sees the fee of the month after the charges before it, so that a credit is a share of what is
-    really owed.
+    Each sees the charges before it, the fixed ones included, so that a reduction or a credit is a share of
+    what is really owed.
     """
-    charges: list[Charge] = []
-    fee = total((c.amount for c in rate_fixed(agreement, facts.month)), agreement.currency)
+    charges = list(rate_fixed(agreement, facts.month))
+    fixed = len(charges)
     for name, rater in SETTLED.items():
         for path, clause in agreement.clauses:
-            if clause.NAME == name:
-                new = tuple(rater(agreement, path, clause, facts, fee))
-                charges += new
-                fee += total((c.amount for c in new), agreement.currency)
-    return tuple(charges)
+            if name == clause.NAME:
+                charges += rater(agreement, path, clause, facts, tuple(charges))
+    return tuple(charges[fixed:])
 
 
 def fee_at_stake(agreement: Agreement) -> int:

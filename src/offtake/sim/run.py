@@ -14,10 +14,11 @@ from offtake.base.outcome import Refused
 from offtake.base.time import Interval, format_instant
 from offtake.billing.document import in_advance, owed
 from offtake.formats.folder import Folder
-from offtake.sim.world import Happening, Workload, curve_workload, happenings, read_meters
+from offtake.sim.workloads import workload_of
+from offtake.sim.world import Happening, Workload, happenings, read_meters
 from offtake.workflows.apply import apply_folder, folder_facts
-from offtake.workflows.book import Book
-from offtake.workflows.record import record_payment, record_readings
+from offtake.workflows.book import Book, Branch
+from offtake.workflows.record import record_event, record_payment, record_readings
 from offtake.workflows.tick import tick
 from offtake.workflows.view import agreement_ids, open_documents
 
@@ -50,7 +51,7 @@ class Simulation:
         self._book = book
         self._folder = folder
         self._window = folder.settings.window
-        self._workload = workload or curve_workload(folder)
+        self._workload = workload or workload_of(folder)
         self._happenings = happenings(folder)
         self._solver = SegmentSolver()
         self._month_ends = set(self._all_month_ends())
@@ -63,7 +64,7 @@ class Simulation:
         """
         if self._book.state.head[0] == 0:
             return None
-        new = folder_facts(self._book, self._folder, self._book.state.now)
+        new = folder_facts(Branch(self._book), self._folder, self._book.state.now)
         if not new:
             return None
         what = ", ".join(f"{fact.kind} {fact.id}" for fact in new)
@@ -104,7 +105,7 @@ class Simulation:
         tick(self._book, now, solver=self._solver)
 
     def _meet(self, happening: Happening, now: int, result: RunResult) -> None:
-        outcome = happening.record(self._book, now)
+        outcome = record_event(self._book, happening.event, now)
         if isinstance(outcome, Refused):
             result.refused.append(f"{format_instant(now)} {happening.what}: {outcome.sentence}")
 
@@ -117,17 +118,32 @@ class Simulation:
         if since < now:
             window = Interval(since, now)
             readings = read_meters(self._book, self._workload, window)
-            record_readings(self._book, f"{SOURCE}/{format_instant(since)}", SOURCE, readings, window, now)
+            record_readings(
+                self._book,
+                readings,
+                batch=f"{SOURCE}/{format_instant(since)}",
+                source=SOURCE,
+                window=window,
+                now=now,
+            )
 
     def _pay(self, now: int) -> None:
         """Offtakers pay what is due, credit notes deducted."""
         for id_ in agreement_ids(self._book.state):
-            documents = open_documents(self._book.state, id_)
+            # what is issued at this very instant is paid at the next one, also when a run is begun again here
+            documents = [item for item in open_documents(self._book.state, id_) if item.issued_at < now]
             if not any(document.due_at <= now for document in documents):
                 continue
             amount = owed(documents, now, documents[0].left.currency)
             if amount.minor > 0:
-                record_payment(self._book, f"{id_}/{format_instant(now)}", id_, amount, now, now)
+                record_payment(
+                    self._book,
+                    f"{id_}/{format_instant(now)}",
+                    agreement=id_,
+                    amount=amount,
+                    received_at=now,
+                    now=now,
+                )
 
     def _next(self, now: int) -> int | None:
         due = [document.due_at for document in open_documents(self._book.state) if document.due_at > now]
@@ -136,7 +152,10 @@ class Simulation:
 
     def _all_month_ends(self) -> Iterator[int]:
         yield self._window.end
-        for zone in {self._folder.settings.time_zone, *(a.time_zone for a in self._folder.agreements.values())}:
+        for zone in {
+            self._folder.settings.time_zone,
+            *(a.time_zone for a in self._folder.agreements.values()),
+        }:
             first, last = (month_of(instant, zone) for instant in (self._window.start, self._window.end - 1))
             ends = (month.interval(zone).end for month in months_through(first, last))
             yield from (end for end in ends if end <= self._window.end)
@@ -153,4 +172,3 @@ class Simulation:
             for _, clause in agreement.all_of(Delivery):
                 yield agreement.midnight(plus_days(clause.due, 1))
                 yield agreement.midnight(plus_days(clause.grace_ends, 1))
-

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import date
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,18 +17,11 @@ from offtake.base.months import local_midnight
 from offtake.base.time import Interval, format_instant, parse_instant
 from offtake.claims.demand import share_demand
 from offtake.fleet.model import Delivery, Outage
-from offtake.formats.folder import Folder, ScenarioDelivery
+from offtake.formats.folder import Folder
 from offtake.metering.readings import Readings
 from offtake.workflows.allocate import Rows, held_rows
 from offtake.workflows.book import Book
-from offtake.workflows.record import (
-    Outcome,
-    record_delivery,
-    record_election,
-    record_notice,
-    record_outage,
-    record_recall,
-)
+from offtake.workflows.record import Event
 
 
 class Workload(Protocol):
@@ -65,96 +59,76 @@ def curve_workload(folder: Folder) -> CurveWorkload:
             entitled = entitlement(agreement, tranche).value
             share = shares.get(claim)
             wanted[claim] = (
-                entitled if share is None else share_demand(share, entitled, window, np.random.default_rng(share.seed))
+                entitled
+                if share is None
+                else share_demand(share, entitled, window, np.random.default_rng(share.seed))
             )
     return CurveWorkload(wanted)
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """Something a simulation meets: when the book learns it, and how it is recorded."""
+    """Something a simulation meets: when the book learns it, and what it learns."""
 
     at: int
     what: str
-    record: Callable[[Book, int], Outcome]
+    event: Event
 
 
 def happenings(folder: Folder) -> tuple[Happening, ...]:
     """A folder's scenario in order of time."""
-    return tuple(sorted(_all_happenings(folder), key=lambda happening: happening.at))
+    found = [*_outages(folder), *_deliveries(folder), *_agreement_events(folder)]
+    return tuple(sorted(found, key=lambda happening: happening.at))
 
 
-def _all_happenings(folder: Folder) -> Iterable[Happening]:
-    scenario, made_up = folder.scenario, folder.scenario.hypothetical
-    for outage in scenario.outage:
+def _outages(folder: Folder) -> Iterable[Happening]:
+    """An outage is learnt twice: when it begins, and when it ends."""
+    for outage in folder.scenario.outage:
         start, end = parse_instant(outage.start), parse_instant(outage.end)
-        for at, known_end in ((start, None), (end, end)):
-            fact = Outage(
-                id=outage.id, pool=outage.pool, start=start, end=known_end, gpus=outage.gpus, hypothetical=made_up
-            )
-            yield Happening(
-                at,
-                f"outage {outage.id} " + ("begins" if known_end is None else "ends"),
-                lambda book, now, fact=fact: record_outage(book, fact, now),
-            )
-    for delivery in scenario.delivery:
-        yield _delivery(folder, delivery)
-    for notice in scenario.notice:
-        given = Notice(
-            id=notice.id, agreement=notice.agreement, by=notice.by, given=notice.given, hypothetical=made_up
+        begun = Outage(
+            id=outage.id,
+            pool=outage.pool,
+            start=start,
+            end=None,
+            gpus=outage.gpus,
+            hypothetical=folder.scenario.hypothetical,
         )
-        yield Happening(
-            folder.agreements[notice.agreement].midnight(notice.given),
-            f"notice {notice.id}",
-            lambda book, now, given=given: record_notice(book, given, now),
-        )
-    for election in scenario.election:
-        chosen = Election(
-            id=election.id,
-            agreement=election.agreement,
-            choice=election.choice,
-            made=election.made,
-            gpus=election.gpus,
-            hypothetical=made_up,
-        )
-        yield Happening(
-            folder.agreements[election.agreement].midnight(election.made),
-            f"election {election.id}",
-            lambda book, now, chosen=chosen: record_election(book, chosen, now),
-        )
-    for recall in scenario.recall:
-        noticed = RecallNotice(
-            id=recall.id,
-            agreement=recall.agreement,
-            tranche=recall.tranche,
-            gpus=recall.gpus,
-            given=recall.given,
-            hypothetical=made_up,
-        )
-        yield Happening(
-            folder.agreements[recall.agreement].midnight(recall.given),
-            f"recall {recall.id}",
-            lambda book, now, noticed=noticed: record_recall(book, noticed, now),
-        )
+        if end > folder.settings.window.start:
+            yield Happening(start, f"outage {outage.id} begins", begun)
+        yield Happening(end, f"outage {outage.id} ends", replace(begun, end=end))
 
 
-def _delivery(folder: Folder, delivery: ScenarioDelivery) -> Happening:
-    zone = folder.fleet.site_of(folder.fleet.pool_of(delivery.pool)).time_zone
-    fact = Delivery(
-        pool=delivery.pool,
-        build_out=delivery.build_out,
-        steps=tuple((local_midnight(step.on, zone), step.nodes) for step in delivery.step),
-        hypothetical=folder.scenario.hypothetical,
-    )
-    return Happening(
-        local_midnight(delivery.known_on, zone),
-        f"delivery {delivery.id}",
-        lambda book, now: record_delivery(book, delivery.id, fact, now),
-    )
+def _deliveries(folder: Folder) -> Iterable[Happening]:
+    for delivery in folder.scenario.delivery:
+        zone = folder.fleet.site_of(folder.fleet.pool_of(delivery.pool)).time_zone
+        event = Delivery(
+            id=delivery.id,
+            pool=delivery.pool,
+            build_out=delivery.build_out,
+            steps=tuple((local_midnight(step.on, zone), step.nodes) for step in delivery.step),
+            hypothetical=folder.scenario.hypothetical,
+        )
+        yield Happening(local_midnight(delivery.known_on, zone), f"delivery {delivery.id}", event)
+
+
+def _agreement_events(folder: Folder) -> Iterable[Happening]:
+    """Notices, elections and recalls are learnt at midnight of their day."""
+    scenario = folder.scenario
+    events: list[tuple[date, Notice | Election | RecallNotice]] = [
+        *((n.given, Notice(**_fields(n), hypothetical=scenario.hypothetical)) for n in scenario.notice),
+        *((e.made, Election(**_fields(e), hypothetical=scenario.hypothetical)) for e in scenario.election),
+        *((r.given, RecallNotice(**_fields(r), hypothetical=scenario.hypothetical)) for r in scenario.recall),
+    ]
+    for day, event in events:
+        what = type(event).__name__.lower()
+        yield Happening(folder.agreements[event.agreement].midnight(day), f"{what} {event.id}", event)
+
+
+def _fields(declared: Any) -> dict[str, Any]:
+    return {field.name: getattr(declared, field.name) for field in fields(declared)}
 
 
 def read_meters(book: Book, workload: Workload, window: Interval) -> Readings:
     """What the simulated cluster ran in a window, under the plan in force."""
     held = held_rows(book.state, book.lake, window)
     return workload.readings(held, window, f"sim-{format_instant(window.start)}")
-

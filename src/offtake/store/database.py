@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
 
 from offtake.base.canonical import canonical_bytes
 from offtake.base.errors import BookBusy, BookCorrupt, BookError, BookFull, BookMissing
@@ -71,7 +72,9 @@ class Database:
         self._path = path
         if not create and not path.exists():
             raise BookMissing(f"there is no book at {path}; `offtake apply` or `offtake run` makes one")
-        self._engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.pool.StaticPool, isolation_level="AUTOCOMMIT")
+        self._engine = sa.create_engine(
+            f"sqlite:///{path}", poolclass=sa.pool.StaticPool, isolation_level="AUTOCOMMIT"
+        )
         sa.event.listen(self._engine, "connect", _on_connect)
         with self._errors():
             self._connection = self._engine.connect()
@@ -181,8 +184,6 @@ class Database:
                 sa.delete(ITEM).where(ITEM.c.kind == sa.bindparam("k"), ITEM.c.id == sa.bindparam("i")), gone
             )
         if rows:
-            from sqlalchemy.dialects.sqlite import insert
-
             statement = insert(ITEM)
             self._connection.execute(
                 statement.on_conflict_do_update(
@@ -202,20 +203,22 @@ class Database:
         self._connection.execute(sa.delete(ITEM))
         self._connection.execute(sa.delete(POSTING))
 
-    def items(self, kinds: Iterable[str]) -> list[tuple[str, str, int, dict[str, Any]]]:
-        """Projected items of some kinds, by kind and id."""
+    def items(self, kinds: Iterable[str], *, but: bool = False) -> list[tuple[str, str, int, dict[str, Any]]]:
+        """Projected items of some kinds, or of all but these, by kind and id."""
+        chosen = ITEM.c.kind.not_in(list(kinds)) if but else ITEM.c.kind.in_(list(kinds))
         with self._errors():
             rows = self._connection.execute(
-                sa.select(ITEM).where(ITEM.c.kind.in_(list(kinds))).order_by(ITEM.c.kind, ITEM.c.id)
+                sa.select(ITEM).where(chosen).order_by(ITEM.c.kind, ITEM.c.id)
             ).all()
         return [(row.kind, row.id, row.seq, json.loads(row.body)) for row in rows]
 
     def postings(self) -> list[dict[str, Any]]:
         """Every leg of the ledger, in order."""
         with self._errors():
-            rows = self._connection.execute(sa.select(POSTING).order_by(POSTING.c.seq, POSTING.c.leg)).mappings()
-            result = [{**row, "minor": int(row["minor"])} for row in rows]
-        return result
+            rows = self._connection.execute(
+                sa.select(POSTING).order_by(POSTING.c.seq, POSTING.c.leg)
+            ).mappings()
+            return [{**row, "minor": int(row["minor"])} for row in rows]
 
     def facts_of(self, kinds: Iterable[str]) -> list[Recorded]:
         """Every fact of some kinds, in order."""
@@ -227,19 +230,20 @@ class Database:
             ).all()
         return [_recorded(row) for row in rows]
 
-    def facts(self, after: int = 0, batch: int = 10_000) -> Iterator[Recorded]:
-        """The log in order, from after a position."""
+    def fact_batches(self, size: int = 10_000) -> Iterator[list[Recorded]]:
+        """The whole log in order, so many facts at a time."""
+        after = 0
         while True:
             with self._errors():
                 rows = self._connection.execute(
                     sa.select(FACT.c.seq, FACT.c.data, FACT.c.hash)
                     .where(FACT.c.seq > after)
                     .order_by(FACT.c.seq)
-                    .limit(batch)
+                    .limit(size)
                 ).all()
-            for row in rows:
-                yield _recorded(row)
-            if len(rows) < batch:
+            if rows:
+                yield [_recorded(row) for row in rows]
+            if len(rows) < size:
                 return
             after = rows[-1].seq
 
@@ -255,26 +259,45 @@ class Database:
             raise BookCorrupt(f"{self._path}: {sound}; restore the file from a copy")
         previous, expected = GENESIS, 1
         with self._errors():
-            rows = self._connection.execute(sa.select(FACT.c.seq, FACT.c.data, FACT.c.hash).order_by(FACT.c.seq))
-            for row in rows:
+            for row in self._connection.execute(sa.select(FACT).order_by(FACT.c.seq)):
                 if row.seq != expected:
-                    raise BookCorrupt(f"{self._path}: fact {expected} is missing; restore the file from a copy")
-                previous, expected = chained(previous, row.data), expected + 1
-                if row.hash != previous:
                     raise BookCorrupt(
-                        f"{self._path}: fact {row.seq} was changed after it was recorded; restore the file from a copy"
+                        f"{self._path}: fact {expected} is missing; restore the file from a copy"
                     )
+                previous, expected = chained(previous, row.data), expected + 1
+                if row.hash != previous or not _columns_agree(row):
+                    raise BookCorrupt(
+                        f"{self._path}: fact {row.seq} was changed after it was recorded; "
+                        "restore the file from a copy"
+                    )
+            projected = self._connection.execute(sa.select(sa.func.max(ITEM.c.seq))).scalar() or 0
+        if projected >= expected:
+            raise BookCorrupt(
+                f"{self._path}: the log ends at fact {expected - 1}, but fact {projected} was recorded; "
+                "restore the file from a copy"
+            )
         return expected - 1
 
 
-def _recorded(row: sa.Row[Any]) -> Recorded:
+def _columns_agree(row: Any) -> bool:
+    """Whether the columns that are searched by say what the hashed bytes say."""
+    plain = json.loads(row.data)
+    return all(plain[name] == getattr(row, name) for name in ("seq", "kind", "id", "recorded_at"))
+
+
+def _recorded(row: Any) -> Recorded:
     return Recorded(seq=row.seq, fact=fact_of(json.loads(row.data)), hash=row.hash)
 
 
 def _on_connect(connection: sqlite3.Connection, _: object) -> None:
     # FULL makes a commit survive a power cut in WAL mode.
     cursor = connection.cursor()
-    for pragma in (f"busy_timeout = {_ASIDE_S * 1000}", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in (
+        f"busy_timeout = {_ASIDE_S * 1000}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
@@ -284,7 +307,11 @@ def _book_error(path: Path, error: sa.exc.DatabaseError) -> BookError:
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return BookBusy(f"{path}: another process is writing to this book; try again when it has finished")
     if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
-        return BookFull(f"{path}: the disk refused a write ({error.orig}); make room and run the same command again")
+        return BookFull(
+            f"{path}: the disk refused a write ({error.orig}); make room and run the same command again"
+        )
+    if code.startswith("SQLITE_CONSTRAINT"):
+        return BookBusy(f"{path}: another process wrote to this book meanwhile; run the same command again")
     if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return BookError(f"{path}: can't be opened for writing ({error.orig}); check its permissions")
     return BookCorrupt(f"{path}: {error.orig}; restore the file from a copy")

@@ -23,11 +23,16 @@ from offtake.base.errors import BookCorrupt, BookFull
 Columns = Mapping[str, NDArray[np.int64] | list[str]]
 
 
+def manifest_of(columns: Columns) -> dict[str, Any]:
+    """Hash of a table's canonical rows, and their number."""
+    return {"sha256": rows_digest(list(columns.items())), "rows": len(next(iter(columns.values())))}
+
+
 class Lake:
     """A directory of tables by content."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._latest: dict[str, Columns] = {}
 
     def save(self, columns: Columns) -> dict[str, Any]:
@@ -36,26 +41,30 @@ class Lake:
         Raises:
             BookFull: if the disk refuses.
         """
-        key = rows_digest(list(columns.items()))
-        rows = len(next(iter(columns.values())))
-        target = self._path / f"{key}.parquet"
+        manifest = manifest_of(columns)
+        key = manifest["sha256"]
+        target = self.path / f"{key}.parquet"
         if not target.exists():
             try:
                 self._write(target, columns)
             except OSError as error:
-                raise BookFull(f"{target}: {error.strerror}; make room and run the same command again") from error
+                raise BookFull(
+                    f"{target}: {error.strerror}; make room and run the same command again"
+                ) from error
         self._remember(key, columns)
-        return {"sha256": key, "rows": rows}
+        return manifest
 
     def _write(self, target: Path, columns: Columns) -> None:
-        self._path.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(parents=True, exist_ok=True)
         table = pa.table(
             {
-                name: pa.array(column, pa.string()).dictionary_encode() if isinstance(column, list) else pa.array(column)
+                name: pa.array(column, pa.string()).dictionary_encode()
+                if isinstance(column, list)
+                else pa.array(column)
                 for name, column in columns.items()
             }
         )
-        handle, name = tempfile.mkstemp(dir=self._path, suffix=".part")
+        handle, name = tempfile.mkstemp(dir=self.path, suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
                 pq.write_table(table, file, compression="zstd")
@@ -65,7 +74,7 @@ class Lake:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        directory = os.open(self._path, os.O_RDONLY)
+        directory = os.open(self.path, os.O_RDONLY)
         try:
             os.fsync(directory)
         finally:
@@ -80,7 +89,7 @@ class Lake:
         key = str(manifest["sha256"])
         if key in self._latest:
             return self._latest[key]
-        target = self._path / f"{key}.parquet"
+        target = self.path / f"{key}.parquet"
         try:
             table = pq.read_table(target)
         except (OSError, pa.ArrowException) as error:
@@ -93,7 +102,9 @@ class Lake:
             else:
                 columns[name] = column.to_numpy()
         if rows_digest(list(columns.items())) != key:
-            raise BookCorrupt(f"{target}: its rows aren't the ones that were recorded; restore it from a copy")
+            raise BookCorrupt(
+                f"{target}: its rows aren't the ones that were recorded; restore it from a copy"
+            )
         self._remember(key, columns)
         return columns
 
@@ -102,3 +113,23 @@ class Lake:
         self._latest[key] = columns
         while len(self._latest) > 8:
             del self._latest[next(iter(self._latest))]
+
+
+class LakeOverlay(Lake):
+    """A lake that keeps what is saved in memory and reads the rest from the one below; for what-ifs."""
+
+    def __init__(self, below: Lake) -> None:
+        super().__init__(below.path)
+        self._below = below
+        self._saved: dict[str, Columns] = {}
+
+    def save(self, columns: Columns) -> dict[str, Any]:
+        """Keep a table in memory; its manifest is the one the lake below would give."""
+        manifest = manifest_of(columns)
+        self._saved[manifest["sha256"]] = columns
+        return manifest
+
+    def load(self, manifest: Mapping[str, Any]) -> Columns:
+        """A table saved here, or one of the lake below."""
+        saved = self._saved.get(str(manifest["sha256"]))
+        return self._below.load(manifest) if saved is None else saved

@@ -20,12 +20,12 @@ from offtake.claims.model import Firmness
 from offtake.fleet.capacity import PoolCapacity
 from offtake.store.fact import Fact
 from offtake.store.lake import Columns, Lake
-from offtake.workflows.book import Ledgerlike
-from offtake.workflows.state import State
+from offtake.workflows.book import OpenBook
+from offtake.workflows.state import State, all_settled_before
 from offtake.workflows.view import capacities_of, claims_in, operator_zone
 
 
-def decide_allocation(book: Ledgerlike, now: int, solver: SegmentSolver | None = None) -> list[Fact]:
+def decide_allocation(book: OpenBook, now: int, solver: SegmentSolver | None = None) -> list[Fact]:
     """Plan to the end of the operator's month that holds `now`, from where a plan is missing or out of date.
 
     Time that is already settled is never planned again.
@@ -58,11 +58,15 @@ def decide_allocation(book: Ledgerlike, now: int, solver: SegmentSolver | None =
                 "short": book.lake.save(_short_rows(plan)),
                 "claims": [
                     {
-                        "claim": t.claim, "demanded": t.demanded, "delivered": t.delivered,
-                        "short": t.short, "rounding": t.rounding, "moved": t.moved,
+                        "claim": t.claim,
+                        "demanded": t.demanded,
+                        "delivered": t.delivered,
+                        "short": t.short,
+                        "rounding": t.rounding,
+                        "moved": t.moved,
                     }
                     for t in plan.totals()
-                ],  # fmt: skip
+                ],
                 "reasons": _summary(plan),
             },
         )
@@ -74,19 +78,13 @@ def _window(state: State, now: int) -> Interval | None:
     if book is None or not state.of("fleet"):
         return None
     end = month_of(now, operator_zone(state)).interval(operator_zone(state)).end
-    through = max((int(item.body["end"]) for item in state.of("plan").values()), default=int(book["opened_at"]))
+    through = max(
+        (int(item.body["end"]) for item in state.of("plan").values()), default=int(book["opened_at"])
+    )
     changed = state.body("replan", "from")
     start = min(through, int(changed["at"])) if changed else through
-    start = max(start, _settled(state), int(book["opened_at"]))
+    start = max(start, all_settled_before(state), int(book["opened_at"]))
     return Interval(start, end) if start < end else None
-
-
-def _settled(state: State) -> int:
-    """Before this instant everything is settled, for every agreement."""
-    through = state.of("settled_through")
-    if len(through) < len(state.of("agreement")):
-        return 0
-    return min((int(item.body["end"]) for item in through.values()), default=0)
 
 
 def _precedence(state: State) -> tuple[Firmness, ...]:
@@ -98,9 +96,7 @@ def _cuts(capacity: PoolCapacity, window: Interval) -> list[CapacityCut]:
     cuts = []
     for cut in capacity.cuts:
         for start, end, gpus in zip(*(c.tolist() for c in cut.gpus.to_records(window)), strict=True):
-            cuts.append(
-                CapacityCut(pool=cut.pool, interval=Interval(start, end), gpus=gpus, cause=cut.cause)
-            )
+            cuts.append(CapacityCut(pool=cut.pool, interval=Interval(start, end), gpus=gpus, cause=cut.cause))
     return cuts
 
 
@@ -109,7 +105,11 @@ def _held_rows(plan: Plan) -> Columns:
     return _rows(
         plan,
         "pool",
-        [(claim, pool, plan.gpus[:, c, p]) for c, claim in enumerate(plan.claims) for p, pool in enumerate(plan.pools)],
+        [
+            (claim, pool, plan.gpus[:, c, p])
+            for c, claim in enumerate(plan.claims)
+            for p, pool in enumerate(plan.pools)
+        ],
     )
 
 
@@ -118,7 +118,11 @@ def _short_rows(plan: Plan) -> Columns:
     return _rows(
         plan,
         "cause",
-        [(claim, str(code), by[:, c]) for c, claim in enumerate(plan.claims) for code, by in plan.short_by.items()],
+        [
+            (claim, str(code), by[:, c])
+            for c, claim in enumerate(plan.claims)
+            for code, by in plan.short_by.items()
+        ],
     )
 
 
@@ -194,13 +198,25 @@ class Rows:
 
     def of(self, claim: str) -> Rows:
         """The rows of one claim."""
-        mask = self.claim == claim
+        return self._kept(self.claim == claim)
+
+    def by_claim(self) -> dict[str, Rows]:
+        """The rows of each claim, all at once."""
+        if not len(self.claim):
+            return {}
+        order = np.argsort(self.claim.astype(str), kind="stable")
+        names, starts = np.unique(self.claim[order].astype(str), return_index=True)
+        return {
+            str(name): self._kept(rows) for name, rows in zip(names, np.split(order, starts[1:]), strict=True)
+        }
+
+    def _kept(self, rows: NDArray[Any]) -> Rows:
         return Rows(
-            claim=self.claim[mask],
-            other=self.other[mask],
-            start=self.start[mask],
-            end=self.end[mask],
-            gpus=self.gpus[mask],
+            claim=self.claim[rows],
+            other=self.other[rows],
+            start=self.start[rows],
+            end=self.end[rows],
+            gpus=self.gpus[rows],
         )
 
     @property
@@ -227,7 +243,7 @@ def short_rows(state: State, lake: Lake, window: Interval) -> Rows:
 def _rows_in_force(state: State, lake: Lake, window: Interval, table: str, other: str) -> Rows:
     names: list[str] = []
     others: list[str] = []
-    parts = []
+    parts: list[tuple[NDArray[np.int64], ...]] = []
     for part, columns in _plans_in_force(state, lake, window, table):
         start, end = np.maximum(columns["start"], part.start), np.minimum(columns["end"], part.end)
         inside = end > start

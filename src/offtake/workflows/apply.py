@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from offtake.agreements.derive import Values, values
 from offtake.base.curve import Curve
@@ -13,7 +15,7 @@ from offtake.claims.model import Claim
 from offtake.formats.folder import Demand, Folder
 from offtake.store.fact import Fact, Recorded
 from offtake.store.lake import Columns
-from offtake.workflows.book import Book, Branch, Ledgerlike
+from offtake.workflows.book import Book, Branch, OpenBook
 from offtake.workflows.state import State
 from offtake.workflows.view import agreement_of, capacities_of, claims_in
 
@@ -33,7 +35,7 @@ class Changes:
     oversold: Mapping[tuple[str, ...], Curve] = field(default_factory=dict)
 
 
-def folder_facts(book: Ledgerlike, folder: Folder, now: int) -> list[Fact]:
+def folder_facts(book: OpenBook, folder: Folder, now: int) -> list[Fact]:
     """Facts that would bring a book in line with a folder; none when it already is."""
     state = book.state
     facts = [*_opening(state, folder, now), *_fleet(state, folder, now)]
@@ -65,7 +67,7 @@ def _fleet(state: State, folder: Folder, now: int) -> Iterable[Fact]:
 
 def _agreements(state: State, folder: Folder, now: int) -> Iterable[Fact]:
     by_where = {name: text for name, text in folder.texts.items() if name.startswith("agreements/")}
-    ids = {where: id_ for where, id_ in zip(by_where, folder.agreements, strict=True)}
+    ids = dict(zip(by_where, folder.agreements, strict=True))
     for where, text in by_where.items():
         body = {"toml": text, "where": where}
         known = state.body("agreement", ids[where])
@@ -74,7 +76,7 @@ def _agreements(state: State, folder: Folder, now: int) -> Iterable[Fact]:
             yield Fact(kind=kind, id=ids[where], effective_at=now, recorded_at=now, body=body)
 
 
-def _demands(book: Ledgerlike, folder: Folder, now: int) -> Iterable[Fact]:
+def _demands(book: OpenBook, folder: Folder, now: int) -> Iterable[Fact]:
     declared = {demand.declaration.id for demand in folder.demands}
     for demand in folder.demands:
         declaration = demand.declaration
@@ -86,7 +88,9 @@ def _demands(book: Ledgerlike, folder: Folder, now: int) -> Iterable[Fact]:
             "curve": book.lake.save(_curve_columns(demand)),
         }
         if dict(book.state.body("demand", declaration.id) or {}) != body:
-            yield Fact(kind="demand.declared", id=declaration.id, effective_at=now, recorded_at=now, body=body)
+            yield Fact(
+                kind="demand.declared", id=declaration.id, effective_at=now, recorded_at=now, body=body
+            )
     for gone in sorted(set(book.state.of("demand")) - declared):
         yield Fact(kind="demand.withdrawn", id=gone, effective_at=now, recorded_at=now, body={})
 
@@ -102,9 +106,22 @@ def plan_folder(book: Book, folder: Folder, now: int) -> Changes:
     branch.append(facts)
     return Changes(
         facts=tuple(facts),
-        values={id_: (_values(book.state, id_), values(agreement_of(branch.state, id_))) for id_ in folder.agreements},
+        values={
+            id_: (_values(book.state, id_), values(agreement_of(branch.state, id_)))
+            for id_ in folder.agreements
+        },
         oversold=oversold_in(branch.state, claims_in(branch.state, branch.lake), folder.settings.window),
     )
+
+
+def plan_from_nothing(folder: Folder) -> Changes:
+    """What applying a folder would mean for a book that doesn't exist yet, as of the run's first instant."""
+    with tempfile.TemporaryDirectory() as scratch:
+        empty = Book(Path(scratch), create=True)
+        try:
+            return plan_folder(empty, folder, folder.settings.window.start)
+        finally:
+            empty.close()
 
 
 def _values(state: State, id_: str) -> Values | None:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from offtake.base.errors import BookCorrupt, BookMissing, ClockBackwards
+from offtake.base.errors import BookCorrupt, BookError, BookMissing, ClockBackwards
 from offtake.base.time import format_instant
 from offtake.store.database import Database
 from offtake.store.fact import Fact, Recorded, chained, fact_bytes
-from offtake.store.lake import Lake
-from offtake.workflows.state import ON_DEMAND, Change, State, apply, project
+from offtake.store.lake import Lake, LakeOverlay
+from offtake.workflows.state import ON_DEMAND, Body, Key, State, apply, project
 
 DATABASE = "book.sqlite"
 LAKE = "lake"
 
-_STATE_KINDS = (
-    "agreement", "balance", "batch", "billed", "book", "clock", "counter", "delivery", "demand", "election",
-    "fleet", "meter", "notice", "open", "outage", "payment", "plan", "recall", "replan", "settled_through",
-    "tested", "unearned",
-)  # fmt: skip
 
-
-class Ledgerlike(Protocol):
+class OpenBook(Protocol):
     """What a decision needs of a book: its state, its lake, and a way to add facts."""
 
     state: State
@@ -42,7 +36,18 @@ class Book:
     the book as it was.
     """
 
-    def __init__(self, directory: Path, *, create: bool = False) -> None:
+    def __init__(self, directory: Path, *, create: bool = False, projected: bool = True) -> None:
+        """Open a book, or create one.
+
+        Args:
+            directory: where it is.
+            create: make it if it isn't there.
+            projected: load what is projected; False opens a book only to verify or rebuild it.
+
+        Raises:
+            BookMissing: if there is nothing to open.
+            BookCorrupt: if the database is damaged, or has facts and nothing projected.
+        """
         if create:
             directory.mkdir(parents=True, exist_ok=True)
         elif not directory.is_dir():
@@ -51,7 +56,8 @@ class Book:
         self.database = Database(directory / DATABASE, create=create)
         self.lake = Lake(directory / LAKE)
         self.state = State()
-        self._load()
+        if projected:
+            self._load()
 
     def close(self) -> None:
         """Release the files."""
@@ -59,12 +65,14 @@ class Book:
 
     def _load(self) -> None:
         state = State(head=self.database.head())
-        for kind, id_, seq, body in self.database.items(_STATE_KINDS):
+        for kind, id_, seq, body in self.database.items(ON_DEMAND, but=True):
             state.put((kind, id_), seq, body)
         clock = state.body("clock", "now")
         state.now = int(clock["now"]) if clock else 0
         if state.head[0] and not clock:
-            raise BookCorrupt(f"{self.directory}: the log has facts but nothing is projected; run `offtake rebuild`")
+            raise BookCorrupt(
+                f"{self.directory}: the log has facts but nothing is projected; run `offtake rebuild`"
+            )
         self.state = state
 
     @contextmanager
@@ -72,6 +80,8 @@ class Book:
         """One transaction; on failure the state goes back to what is on disk."""
         try:
             with self.database.writing():
+                if self.database.head() != self.state.head:
+                    self._load()  # another process has written since
                 yield
         except BaseException:
             self._load_after_failure()
@@ -80,7 +90,9 @@ class Book:
     def _load_after_failure(self) -> None:
         try:
             self._load()
-        except Exception:  # the first error is the one to show; a book that can't be read fails on next use
+        except (
+            BookError
+        ):  # the first error is the one to show; a book that can't be read fails on its next use
             self.state = State()
 
     def append(self, facts: Sequence[Fact]) -> list[Recorded]:
@@ -90,13 +102,21 @@ class Book:
             ClockBackwards: if a fact is recorded before the latest instant the book knows.
         """
         recorded = self.database.append(check_clock(self.state, facts), self.state.head)
+        self._fold(recorded)
+        return recorded
+
+    def _fold(self, recorded: Iterable[Recorded]) -> None:
+        """Bring the state and the projected tables up to date, writing each item once."""
+        items: dict[Key, tuple[int, Body | None]] = {}
+        postings: list[dict[str, Any]] = []
         for item in recorded:
             change = project(self.state, item.fact, item.seq)
-            self.database.put_items({key: (item.seq, body) for key, body in change.items.items()})
-            self.database.put_postings(change.postings)
             apply(self.state, [(item.seq, change)])
             self.state.head = (item.seq, item.hash)
-        return recorded
+            items.update((key, (item.seq, body)) for key, body in change.items.items())
+            postings += change.postings
+        self.database.put_items(items)
+        self.database.put_postings(postings)
 
     def find(self, kind: str, id_: str) -> Fact | None:
         """The last fact of a kind and id."""
@@ -114,15 +134,11 @@ class Book:
             BookCorrupt: if the chain doesn't verify; nothing is dropped then.
         """
         count = self.database.verify()
-        with self.writing():
+        with self.database.writing():
             self.database.clear_projections()
             self.state = State()
-            for item in self.database.facts():
-                change = project(self.state, item.fact, item.seq)
-                self.database.put_items({key: (item.seq, body) for key, body in change.items.items()})
-                self.database.put_postings(change.postings)
-                apply(self.state, [(item.seq, change)])
-                self.state.head = (item.seq, item.hash)
+            for batch in self.database.fact_batches():
+                self._fold(batch)
         return count
 
 
@@ -131,7 +147,7 @@ class Branch:
 
     def __init__(self, parent: Book) -> None:
         self.state = parent.state.copy()
-        self.lake = parent.lake
+        self.lake: Lake = LakeOverlay(parent.lake)
         self.tail: list[Recorded] = []
 
     def append(self, facts: Sequence[Fact]) -> list[Recorded]:
@@ -156,10 +172,7 @@ def check_clock(state: State, facts: Sequence[Fact]) -> Sequence[Fact]:
     for fact in facts:
         if fact.recorded_at < state.now:
             raise ClockBackwards(
-                f"{fact.kind} {fact.id} is dated {format_instant(fact.recorded_at)}, but the book already knows "
-                f"{format_instant(state.now)}; set the clock right, nothing was recorded"
+                f"{fact.kind} {fact.id} is dated {format_instant(fact.recorded_at)}, but the book "
+                f"already knows {format_instant(state.now)}; set the clock right, nothing was recorded"
             )
     return facts
-
-
-__all__ = ["DATABASE", "LAKE", "ON_DEMAND", "Book", "Branch", "Change", "Ledgerlike", "check_clock"]

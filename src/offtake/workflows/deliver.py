@@ -11,11 +11,11 @@ from offtake.base.months import plus_days
 from offtake.base.time import Interval
 from offtake.store.fact import Fact
 from offtake.workflows.allocate import held_rows
-from offtake.workflows.book import Ledgerlike
+from offtake.workflows.book import OpenBook
 from offtake.workflows.view import agreement_ids, agreement_of
 
 
-def decide_deliveries(book: Ledgerlike, now: int) -> Iterator[Fact]:
+def decide_deliveries(book: OpenBook, now: int) -> Iterator[Fact]:
     """Record what was in service at the end of the due date and at the end of grace.
 
     A shortfall after grace opens the remedies; the choice is the offtaker's and comes as a fact.
@@ -30,7 +30,7 @@ def decide_deliveries(book: Ledgerlike, now: int) -> Iterator[Fact]:
                     yield _tested(book, agreement, clause, key=key, at=at, now=now)
 
 
-def _tested(book: Ledgerlike, agreement: Agreement, clause: Delivery, *, key: str, at: int, now: int) -> Fact:
+def _tested(book: OpenBook, agreement: Agreement, clause: Delivery, *, key: str, at: int, now: int) -> Fact:
     last_second = Interval(at - 1, at)
     held = held_rows(book.state, book.lake, last_second)
     delivered = sum(

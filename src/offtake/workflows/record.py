@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,17 +15,24 @@ from offtake.agreements.events import (
     check_notice,
     check_recall,
 )
+from offtake.agreements.model import Agreement
 from offtake.base.errors import BadInput
 from offtake.base.money import Money
 from offtake.base.outcome import Refused
 from offtake.base.time import Interval, format_instant
 from offtake.fleet.model import Delivery, Outage
-from offtake.formats.plain import to_plain
+from offtake.formats.plain import from_plain, to_plain
 from offtake.metering.readings import Readings, check_readings
 from offtake.store.fact import Fact, Recorded
 from offtake.workflows.book import Book
 from offtake.workflows.meter import columns_of
-from offtake.workflows.view import agreement_of, fleet_of, signed_agreement
+from offtake.workflows.view import (
+    agreement_ids,
+    agreement_of,
+    fleet_of,
+    recalls_of,
+    signed_agreement,
+)
 
 ONCE = ("readings.received", "payment.received")
 """Kinds that are never superseded: the same id with another body is refused."""
@@ -70,62 +77,119 @@ def record_outage(book: Book, outage: Outage, now: int) -> Outcome:
     """
     if outage.pool not in [pool.id for pool in fleet_of(book.state).pool]:
         return Refused(code="unknown_pool", sentence=f"the fleet has no pool {outage.pool!r}")
-    effective = outage.start if outage.end is None else outage.end
-    earlier = book.find("outage.reported", outage.id)
-    if earlier is None:
-        effective = outage.start
+    known = book.find("outage.reported", outage.id)
+    effective = outage.start if known is None else _changed_from(from_plain(Outage, known.body), outage)
     return record(book, _fact("outage.reported", outage.id, effective, now, to_plain(outage)))
 
 
-def record_delivery(book: Book, id_: str, delivery: Delivery, now: int) -> Outcome:
-    """A build-out block that arrives otherwise than planned."""
-    body = {**to_plain(delivery), "id": id_}
-    return record(book, _fact("delivery.reported", f"{delivery.pool}/{delivery.build_out}", now, now, body))
+def _changed_from(old: Outage, new: Outage) -> int:
+    """The first instant at which two versions of an outage differ."""
+    if (old.pool, old.start, old.gpus) != (new.pool, new.start, new.gpus):
+        return min(old.start, new.start)
+    return min((end for end in (old.end, new.end) if end is not None), default=new.start)
+
+
+def record_delivery(book: Book, delivery: Delivery, now: int) -> Outcome:
+    """A build-out block that arrives otherwise than planned: from now on its steps are what is known.
+
+    Refusals: `unknown_build_out`, then those of `record`.
+    """
+    blocks = {(pool.id, block.id) for pool in fleet_of(book.state).pool for block in pool.build_out}
+    if (delivery.pool, delivery.build_out) not in blocks:
+        return Refused(
+            code="unknown_build_out",
+            sentence=f"pool {delivery.pool!r} has no build-out {delivery.build_out!r}",
+        )
+    key = f"{delivery.pool}/{delivery.build_out}"
+    return record(book, _fact("delivery.reported", key, now, now, to_plain(delivery)))
 
 
 def record_notice(book: Book, notice: Notice, now: int) -> Outcome:
     """A notice of termination.
 
-    Refusals: those of `check_notice`, then those of `record`.
+    Refusals: `unknown_agreement`, then those of `check_notice`, then those of `record`.
     """
+    if notice.agreement not in agreement_ids(book.state):
+        return _unknown(notice.agreement)
     agreement = signed_agreement(book.state, notice.agreement)
-    end = check_notice(agreement, notice)
-    return _event(book, "notice.given", notice, end, lambda day: agreement.midnight(day), now)
+    return _event(book, notice, check_notice(agreement, notice), agreement, now)
 
 
 def record_election(book: Book, election: Election, now: int) -> Outcome:
     """An offtaker's choice after a missed delivery.
 
-    Refusals: those of `check_election`, then those of `record`.
+    Refusals: `unknown_agreement`, those of `check_election`, `delivered` when the test at the end of grace
+    found nothing short, then those of `record`.
     """
+    if election.agreement not in agreement_ids(book.state):
+        return _unknown(election.agreement)
     agreement = agreement_of(book.state, election.agreement)
-    refused = check_election(agreement, election)
-    return _event(book, "election.made", election, refused or election.made, agreement.midnight, now)
+    refused = check_election(agreement, election) or _delivered(book, election)
+    return _event(book, election, refused or election.made, agreement, now)
 
 
 def record_recall(book: Book, notice: RecallNotice, now: int) -> Outcome:
     """The operator's notice of recall.
 
-    Refusals: those of `check_recall`, then those of `record`.
+    Refusals: `unknown_agreement`, then those of `check_recall`, then those of `record`.
     """
+    if notice.agreement not in agreement_ids(book.state):
+        return _unknown(notice.agreement)
     agreement = agreement_of(book.state, notice.agreement)
-    earlier = [
-        RecallNotice(**{**item.body, "given": date.fromisoformat(item.body["given"])})
-        for id_, item in book.state.of("recall").items()
-        if item.body["agreement"] == notice.agreement and id_ != notice.id
+    earlier = [other for other in recalls_of(book.state, notice.agreement) if other.id != notice.id]
+    return _event(book, notice, check_recall(agreement, notice, earlier), agreement, now)
+
+
+def _unknown(agreement: str) -> Refused:
+    return Refused(code="unknown_agreement", sentence=f"the book has no agreement {agreement!r}")
+
+
+def _delivered(book: Book, election: Election) -> Refused | None:
+    """Nothing to elect when the test at the end of grace found the whole count in service."""
+    tests = [
+        item.body
+        for id_, item in book.state.of("tested").items()
+        if item.body["agreement"] == election.agreement and id_.endswith("/grace")
     ]
-    return _event(book, "recall.noticed", notice, check_recall(agreement, notice, earlier), agreement.midnight, now)
+    if tests and not any(int(body["short"]) for body in tests):
+        return Refused(
+            code="delivered",
+            sentence=f"{election.agreement}: the committed count was in service when grace ended",
+        )
+    return None
 
 
-def _event(
-    book: Book, kind: str, event: Any, checked: Refused | date, midnight: Callable[[date], int], now: int
-) -> Outcome:
+Event = Outage | Delivery | Notice | Election | RecallNotice
+"""What happens to a fleet or under an agreement."""
+
+_KINDS = {Notice: "notice.given", Election: "election.made", RecallNotice: "recall.noticed"}
+
+_RECORDERS: Mapping[type[Any], Callable[[Book, Any, int], Outcome]] = {
+    Outage: record_outage,
+    Delivery: record_delivery,
+    Notice: record_notice,
+    Election: record_election,
+    RecallNotice: record_recall,
+}
+
+
+def record_event(book: Book, event: Event, now: int) -> Outcome:
+    """Record an event by its type."""
+    return _RECORDERS[type(event)](book, event, now)
+
+
+def _event(book: Book, event: Any, checked: Refused | date, agreement: Agreement, now: int) -> Outcome:
+    """Record an event that its agreement doesn't refuse, effective from the date it allows."""
     if isinstance(checked, Refused):
         return checked
-    return record(book, _fact(kind, event.id, midnight(checked), now, to_plain(event)))
+    return record(
+        book, _fact(_KINDS[type(event)], event.id, agreement.midnight(checked), now, to_plain(event))
+    )
 
 
-def record_readings(book: Book, batch: str, source: str, readings: Readings, window: Interval, now: int) -> Outcome:
+def record_readings(
+    book: Book, readings: Readings, *, batch: str, source: str, window: Interval, now: int
+) -> Outcome:
     """A batch of readings that covers a window of its source completely.
 
     The rows go to the lake; the log holds the manifest with their hash.
@@ -146,10 +210,24 @@ def record_readings(book: Book, batch: str, source: str, readings: Readings, win
     return record(book, _fact("readings.received", batch, window.end, now, body))
 
 
-def record_payment(book: Book, id_: str, agreement: str, amount: Money, received_at: int, now: int) -> Outcome:
-    """Money that came in."""
+def record_payment(
+    book: Book, payment: str, *, agreement: str, amount: Money, received_at: int, now: int
+) -> Outcome:
+    """Money that came in.
+
+    Refusals: `unknown_agreement`, `other_currency`, `not_positive`, then those of `record`.
+    """
+    if agreement not in agreement_ids(book.state):
+        return _unknown(agreement)
+    currency = signed_agreement(book.state, agreement).currency
+    if amount.currency != currency:
+        return Refused(
+            code="other_currency", sentence=f"{agreement} is settled in {currency}, not in {amount.currency}"
+        )
+    if amount.minor <= 0:
+        return Refused(code="not_positive", sentence=f"a payment is more than nothing, not {amount}")
     body = {"agreement": agreement, "amount": to_plain(amount), "received_at": received_at}
-    return record(book, _fact("payment.received", id_, received_at, now, body))
+    return record(book, _fact("payment.received", payment, received_at, now, body))
 
 
 def _fact(kind: str, id_: str, effective_at: int, now: int, body: dict[str, Any]) -> Fact:

@@ -145,6 +145,7 @@ def report_of(book: Book, *, with_fleet: bool = True) -> Report:
     """Read a book.
 
     Args:
+        book: read only.
         with_fleet: also the days of the fleet, which reads every plan from the lake.
     """
     state = book.state
@@ -222,12 +223,15 @@ def _by_line(documents: Iterable[Document], currency: str) -> dict[str, Money]:
     return sums
 
 
-def _month_lines(agreement: Agreement, documents: Sequence[Document], settled: Sequence[Body]) -> Iterable[MonthLine]:
+def _month_lines(
+    agreement: Agreement, documents: Sequence[Document], settled: Sequence[Body]
+) -> Iterable[MonthLine]:
     for body in sorted(settled, key=lambda body: int(body["end"])):
         month = month_key(body["month"])
         lines = [line for document in documents if document.month == month for line in document.lines]
         sums = {
-            kind: total((line.amount for line in lines if line.kind is kind), agreement.currency) for kind in Kind
+            kind: total((line.amount for line in lines if line.kind is kind), agreement.currency)
+            for kind in Kind
         }
         yield MonthLine(
             month=month,
@@ -265,9 +269,12 @@ def _fleet_days(book: Book, window: Interval) -> FleetDays:
 
 def _capacities(book: Book) -> tuple[PoolCapacity, ...]:
     """Capacity with every outage and delivery of the log, also those a tick has forgotten."""
-    outages = {item.fact.id: from_plain(Outage, item.fact.body) for item in book.database.facts_of(["outage.reported"])}
+    outages = {
+        item.fact.id: from_plain(Outage, item.fact.body)
+        for item in book.database.facts_of(["outage.reported"])
+    }
     deliveries = {
-        item.fact.id: from_plain(Delivery, {k: v for k, v in item.fact.body.items() if k != "id"})
+        item.fact.id: from_plain(Delivery, item.fact.body)
         for item in book.database.facts_of(["delivery.reported"])
     }
     return pool_capacities(
@@ -308,7 +315,14 @@ def _taken(book: Book, holders: Mapping[str, str]) -> dict[str, Curve]:
     return {holder: combine(curves) for holder, curves in sorted(parts.items())}
 
 
-_TOLD = ("outage.reported", "delivery.reported", "notice.given", "election.made", "recall.noticed", "delivery.tested")
+_TOLD = (
+    "outage.reported",
+    "delivery.reported",
+    "notice.given",
+    "election.made",
+    "recall.noticed",
+    "delivery.tested",
+)
 
 
 def _happened(book: Book) -> Iterable[Happened]:
@@ -326,7 +340,8 @@ def _happened(book: Book) -> Iterable[Happened]:
             short = f"{body['short']:,} short" if body["short"] else "complete"
             yield Happened(
                 at=item.fact.effective_at,
-                text=f"delivery test {id_}: {body['delivered']:,} of {body['committed']:,} GPUs in service, {short}",
+                text=f"delivery test {id_}: {body['delivered']:,} of {body['committed']:,} GPUs "
+                f"in service, {short}",
                 hypothetical=False,
             )
         else:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from offtake.agreements.derive import entitlement, fee_schedule
 from offtake.agreements.model import Agreement
 from offtake.base.curve import Curve, minimum
+from offtake.base.money import Money
 from offtake.base.months import Month, month_of, month_of_date, months_through
 from offtake.base.time import Interval
 from offtake.billing.document import Document, document, in_advance
@@ -20,7 +21,7 @@ from offtake.rating.model import Charge, MonthFacts
 from offtake.rating.rate import rate_fixed, rate_settled
 from offtake.store.fact import Fact
 from offtake.workflows.allocate import Rows, held_rows, short_rows
-from offtake.workflows.book import Ledgerlike
+from offtake.workflows.book import OpenBook
 from offtake.workflows.meter import readings_in
 from offtake.workflows.state import State, month_key
 from offtake.workflows.view import agreement_ids, agreement_of, document_of, election_of, recalled_of
@@ -30,12 +31,12 @@ from offtake.workflows.view import agreement_ids, agreement_of, document_of, ele
 class Measured:
     """What happened in one period, for every agreement that shares its borders."""
 
-    held: Rows
-    short: Rows
+    held: Mapping[str, Rows]
+    short: Mapping[str, Rows]
     takes: Mapping[str, Take]
 
 
-def decide_settlement(book: Ledgerlike, now: int) -> Iterator[Fact]:
+def decide_settlement(book: OpenBook, now: int) -> Iterator[Fact]:
     """Facts for each month that has ended and is metered, oldest first, and for fees due in advance.
 
     A generator: each fact is recorded before the next is decided, so that numbering has no gaps.
@@ -54,14 +55,21 @@ def decide_settlement(book: Ledgerlike, now: int) -> Iterator[Fact]:
 
 def _months_to_settle(state: State, agreement: Agreement, now: int) -> Iterator[Month]:
     """Unsettled months of the agreement's term that have ended and are metered to their end."""
-    done = state.body("settled_through", agreement.id)
-    first = _first_month(agreement) if done is None else month_key(done["month"]).plus(1)
+    done = _settled_month(state, agreement.id)
+    first = _first_month(agreement) if done is None else done.plus(1)
     metered = min((int(item.body["through"]) for item in state.of("meter").values()), default=0)
-    last = _last_month(agreement)
-    for month in months_through(first, last):
+    if agreement.month(first).end > min(now, metered):
+        return
+    for month in months_through(first, max([_last_month(agreement), *_billed_month(state, agreement.id)])):
         if agreement.month(month).end > min(now, metered):
             return
         yield month
+
+
+def _billed_month(state: State, agreement: str) -> list[Month]:
+    """The last month billed in advance: it is settled even if the agreement ended before it."""
+    billed = state.body("billed", agreement)
+    return [month_key(billed["month"])] if billed else []
 
 
 def _first_month(agreement: Agreement) -> Month:
@@ -74,10 +82,10 @@ def _last_month(agreement: Agreement) -> Month:
     return max([month_of(agreement.midnight(agreement.ends) - 1, agreement.time_zone), *scheduled[-1:]])
 
 
-def _measure(book: Ledgerlike, period: Interval) -> Measured:
+def _measure(book: OpenBook, period: Interval) -> Measured:
     return Measured(
-        held=held_rows(book.state, book.lake, period),
-        short=short_rows(book.state, book.lake, period),
+        held=held_rows(book.state, book.lake, period).by_claim(),
+        short=short_rows(book.state, book.lake, period).by_claim(),
         takes=settle_take(readings_in(book.state, book.lake, period), period),
     )
 
@@ -90,14 +98,18 @@ def month_facts(state: State, agreement: Agreement, month: Month, measured: Meas
     lost: dict[str, int] = {}
     for tranche in agreement.tranches:
         claim = f"{agreement.id}/{tranche.id}"
+        taken += measured.takes[claim].gpu_seconds if claim in measured.takes else 0
+        if tranche.queue is not None:
+            continue  # a limit within a queue entitles to nothing
         owed = entitlement(agreement, tranche).value
         back = minimum(recalled.get(tranche.id, Curve.zero()), owed)
         entitled += owed.integrate(period)
         taken_back += back.integrate(period)
-        delivered += minimum(measured.held.of(claim).curve, owed - back).integrate(period)
-        taken += measured.takes[claim].gpu_seconds if claim in measured.takes else 0
-        for cause, gpu_seconds in measured.short.of(claim).gpu_seconds_by_other().items():
-            lost[cause] = lost.get(cause, 0) + gpu_seconds
+        if claim in measured.held:
+            delivered += minimum(measured.held[claim].curve, owed - back).integrate(period)
+        if claim in measured.short:
+            for cause, gpu_seconds in measured.short[claim].gpu_seconds_by_other().items():
+                lost[cause] = lost.get(cause, 0) + gpu_seconds
     return MonthFacts(
         month=month,
         entitled=entitled,
@@ -114,7 +126,11 @@ def _settle(state: State, agreement: Agreement, month: Month, measured: Measured
     settled = rate_settled(agreement, facts)
     period = agreement.month(month)
     advance = in_advance(agreement)
-    charges = settled if advance else (*rate_fixed(agreement, month), *settled)
+    charges = (
+        (*_corrections(state, agreement, month), *settled)
+        if advance
+        else (*rate_fixed(agreement, month), *settled)
+    )
     yield Fact(
         kind="month.settled",
         id=f"{agreement.id}/{month}",
@@ -124,6 +140,7 @@ def _settle(state: State, agreement: Agreement, month: Month, measured: Measured
             "agreement": agreement.id,
             "month": to_plain(month),
             "end": period.end,
+            "all_before": _all_before(state, agreement, month),
             "knew": state.head[0],
             "entitled": facts.entitled,
             "delivered": facts.delivered,
@@ -136,8 +153,54 @@ def _settle(state: State, agreement: Agreement, month: Month, measured: Measured
         yield from _issue(state, agreement, month, charges, now=now, fixed_in_advance=False)
 
 
+def _corrections(state: State, agreement: Agreement, month: Month) -> Iterator[Charge]:
+    """What the fixed fee of a month billed in advance turned out to be, less what was billed."""
+    billed = [
+        line
+        for item in state.of("unearned").values()
+        for line in document_of(item.body).lines
+        if item.body["agreement"] == agreement.id and line.month == month
+    ]
+    now = {charge.clause: charge for charge in rate_fixed(agreement, month)}
+    for line in billed:
+        due = now[line.clause].amount if line.clause in now else Money.zero(agreement.currency)
+        if due != line.amount:
+            yield replace(
+                line,
+                text=f"Correction: {due} owed for {month}, billed {line.amount}",
+                amount=due - line.amount,
+            )
+
+
+def _all_before(state: State, agreement: Agreement, month: Month) -> int:
+    """Before this instant every agreement is settled, once this month is.
+
+    An agreement that has run its term no longer counts; one that has settled nothing counts from its first
+    month.
+    """
+    open_from = [agreement.month(month).end]
+    for id_ in agreement_ids(state):
+        other = agreement if id_ == agreement.id else agreement_of(state, id_)
+        done = month if id_ == agreement.id else _settled_month(state, id_)
+        following = _first_month(other) if done is None else done.plus(1)
+        if following <= _last_month(other):
+            open_from.append(other.month(following).start)
+    return min(open_from)
+
+
+def _settled_month(state: State, agreement: str) -> Month | None:
+    done = state.body("settled_through", agreement)
+    return month_key(done["month"]) if done else None
+
+
 def _issue(
-    state: State, agreement: Agreement, month: Month, charges: Sequence[Charge], *, now: int, fixed_in_advance: bool
+    state: State,
+    agreement: Agreement,
+    month: Month,
+    charges: Sequence[Charge],
+    *,
+    now: int,
+    fixed_in_advance: bool,
 ) -> Iterator[Fact]:
     counter = state.body("counter", "document")
     sequence = int(counter["last"]) + 1 if counter else 1
@@ -174,7 +237,12 @@ def _bill_in_advance(state: State, agreement: Agreement, now: int) -> Iterator[F
         begun = agreement.month(item.month).start < now
         if begun and (billed is None or item.month > month_key(billed["month"])):
             yield from _issue(
-                state, agreement, item.month, rate_fixed(agreement, item.month), now=now, fixed_in_advance=True
+                state,
+                agreement,
+                item.month,
+                rate_fixed(agreement, item.month),
+                now=now,
+                fixed_in_advance=True,
             )
 
 

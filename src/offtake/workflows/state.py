@@ -143,15 +143,21 @@ def _settled(state: State, fact: Fact, seq: int, change: Change) -> None:
     change.items["settled", fact.id] = fact.body
     agreement, end = str(fact.body["agreement"]), int(fact.body["end"])
     change.items["settled_through", agreement] = {"end": end, "month": fact.body["month"]}
-    through = [int(i.body["end"]) for id_, i in state.of("settled_through").items() if id_ != agreement]
-    if len(through) + 1 >= len(state.of("agreement")):
-        _forget(state, min([end, *through]), change)
+    before = max(int(fact.body["all_before"]), all_settled_before(state))
+    change.items["all_settled", "before"] = {"at": before}
+    _forget(state, before, change)
+
+
+def all_settled_before(state: State) -> int:
+    """Before this instant every agreement is settled: nothing there is planned or rated again."""
+    body = state.body("all_settled", "before")
+    return int(body["at"]) if body else 0
 
 
 def _forget(state: State, before: int, change: Change) -> None:
     """What ended before everything was settled no longer matters to a decision.
 
-    The last plan stays in any case: placements carry over from it.
+    A plan that ends just then stays, and so does the last: placements carry over from them.
     """
     for kind in ("batch", "outage"):
         for id_, item in state.of(kind).items():
@@ -159,7 +165,7 @@ def _forget(state: State, before: int, change: Change) -> None:
                 change.items[kind, id_] = None
     plans = state.of("plan")
     for id_ in sorted(plans)[:-1]:
-        if int(plans[id_].body["end"]) <= before:
+        if int(plans[id_].body["end"]) < before:
             change.items["plan", id_] = None
 
 
@@ -170,6 +176,7 @@ def _document(state: State, fact: Fact, seq: int, change: Change) -> None:
     if int(doc["total"]["minor"]):
         change.items["open", fact.id] = {
             "agreement": doc["agreement"],
+            "issued_at": doc["issued_at"],
             "due_at": doc["due_at"],
             "currency": doc["currency"],
             "left": int(doc["total"]["minor"]),
@@ -188,9 +195,14 @@ def _entry(state: State, fact: Fact, seq: int, change: Change) -> None:
         change.items[key] = {"minor": minor + (int(before["minor"]) if before else 0)}
         change.postings.append(
             {
-                "seq": seq, "leg": leg, "entry": fact.id, "at": fact.effective_at,
-                "account": account, "currency": currency, "minor": str(minor),
-            }  # fmt: skip
+                "seq": seq,
+                "leg": leg,
+                "entry": fact.id,
+                "at": fact.effective_at,
+                "account": account,
+                "currency": currency,
+                "minor": str(minor),
+            }
         )
     for number, minor in fact.body.get("applied", []):
         open_ = state.of("open")[number].body

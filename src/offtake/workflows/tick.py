@@ -8,7 +8,7 @@ from offtake.allocation.solver import SegmentSolver
 from offtake.ledger.model import ensure_balanced
 from offtake.store.fact import Fact, Recorded
 from offtake.workflows.allocate import decide_allocation
-from offtake.workflows.book import Book, Ledgerlike
+from offtake.workflows.book import Book, OpenBook
 from offtake.workflows.deliver import decide_deliveries
 from offtake.workflows.pay import decide_payments
 from offtake.workflows.settle import decide_settlement
@@ -19,6 +19,8 @@ def tick(book: Book, now: int, *, solver: SegmentSolver | None = None) -> list[R
     """Record every decision that is due at `now`, in one transaction; running it again adds nothing.
 
     Args:
+        book: written to.
+        now: the instant of the tick.
         solver: keeps the allocator's model loaded from tick to tick.
 
     Raises:
@@ -29,7 +31,7 @@ def tick(book: Book, now: int, *, solver: SegmentSolver | None = None) -> list[R
         return decide(book, now, solver=solver)
 
 
-def decide(book: Ledgerlike, now: int, *, solver: SegmentSolver | None = None) -> list[Recorded]:
+def decide(book: OpenBook, now: int, *, solver: SegmentSolver | None = None) -> list[Recorded]:
     """The decisions of a tick, on a book or on a what-if beside it."""
     recorded = _record(book, decide_allocation(book, now, solver))
     recorded += _record(book, decide_deliveries(book, now))
@@ -40,6 +42,6 @@ def decide(book: Ledgerlike, now: int, *, solver: SegmentSolver | None = None) -
     return recorded
 
 
-def _record(book: Ledgerlike, facts: Iterable[Fact]) -> list[Recorded]:
+def _record(book: OpenBook, facts: Iterable[Fact]) -> list[Recorded]:
     """Record each fact before the next is decided."""
     return [item for fact in facts for item in book.append([fact])]

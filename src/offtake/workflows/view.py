@@ -41,7 +41,9 @@ def signed_agreement(state: State, id_: str) -> Agreement:
 def agreement_of(state: State, id_: str) -> Agreement:
     """The agreement as it stands: its text with every notice and termination that counts."""
     return as_it_stands(
-        signed_agreement(state, id_), _events(state, "notice", Notice, id_), _events(state, "election", Election, id_)
+        signed_agreement(state, id_),
+        _events(state, "notice", Notice, id_),
+        _events(state, "election", Election, id_),
     )
 
 
@@ -62,7 +64,12 @@ def election_of(state: State, agreement: Agreement) -> Election | None:
 
 def recalled_of(state: State, agreement: Agreement) -> dict[str, Curve]:
     """GPUs recalled, by tranche."""
-    return recalled(agreement, _events(state, "recall", RecallNotice, agreement.id))
+    return recalled(agreement, recalls_of(state, agreement.id))
+
+
+def recalls_of(state: State, agreement: str) -> list[RecallNotice]:
+    """Recall notices of an agreement, in the order they were recorded."""
+    return _events(state, "recall", RecallNotice, agreement)
 
 
 def outages_of(state: State) -> list[Outage]:
@@ -72,11 +79,7 @@ def outages_of(state: State) -> list[Outage]:
 
 def deliveries_of(state: State) -> list[Delivery]:
     """What is known of build-out blocks that arrived otherwise than planned."""
-    return [from_plain(Delivery, _delivery_body(item.body)) for _, item in sorted(state.of("delivery").items())]
-
-
-def _delivery_body(body: Body) -> Body:
-    return {key: value for key, value in body.items() if key != "id"}
+    return [from_plain(Delivery, item.body) for _, item in sorted(state.of("delivery").items())]
 
 
 def capacities_of(state: State) -> tuple[PoolCapacity, ...]:
@@ -114,6 +117,7 @@ def open_documents(state: State, agreement: str | None = None) -> list[Open]:
         Open(
             number=number,
             agreement=str(item.body["agreement"]),
+            issued_at=int(item.body["issued_at"]),
             due_at=int(item.body["due_at"]),
             left=Money(int(item.body["left"]), str(item.body["currency"])),
         )

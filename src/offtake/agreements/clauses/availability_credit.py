@@ -44,7 +44,8 @@ class AvailabilityCredit(Clause):
                 yield Problem(
                     where=f"{path}.band[{i}]",
                     code="ladder_order",
-                    message=f"below {lower.below} earns {lower.credit}, after below {upper.below} earns {upper.credit}",
+                    message=f"below {lower.below} earns {lower.credit}, "
+                    f"after below {upper.below} earns {upper.credit}",
                     remedy="list bands from the highest availability down, with credits that rise",
                 )
 

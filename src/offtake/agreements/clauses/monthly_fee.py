@@ -46,6 +46,7 @@ class MonthlyFee(Clause):
     def check(self, agreement: Agreement, path: str) -> Iterable[Problem]:
         """The currency, the order of months, and overrides outside them."""
         yield from check_currency(agreement, path, self.currency)
+        yield from check_amount(agreement, f"{path}.amount", self.amount)
         if self.last < self.first:
             yield Problem(
                 where=f"{path}.last",
@@ -55,6 +56,7 @@ class MonthlyFee(Clause):
             )
         seen: set[Month] = set()
         for i, override in enumerate(self.override):
+            yield from check_amount(agreement, f"{path}.override[{i}].amount", override.amount)
             if not self.first <= override.month <= self.last:
                 yield Problem(
                     where=f"{path}.override[{i}].month",
@@ -76,9 +78,19 @@ class MonthlyFee(Clause):
         for month in months_through(self.first, self.last):
             if month in overridden:
                 i, amount = overridden[month]
-                yield Dated(month=month, amount=agreement.money(amount), basis=(f"{path}.override[{i}].amount",))
+                yield Dated(
+                    month=month, amount=agreement.money(amount), basis=(f"{path}.override[{i}].amount",)
+                )
             else:
                 yield Dated(month=month, amount=agreement.money(self.amount), basis=(f"{path}.amount",))
+
+
+def check_amount(agreement: Agreement, path: str, amount: Decimal) -> Iterable[Problem]:
+    """An amount must be whole minor units of the agreement's currency."""
+    try:
+        agreement.money(amount)
+    except ValueError as error:
+        yield Problem(where=path, code="too_fine", message=str(error), remedy="write whole minor units")
 
 
 def check_currency(agreement: Agreement, path: str, currency: str | None) -> Iterable[Problem]:

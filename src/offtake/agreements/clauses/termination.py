@@ -69,7 +69,8 @@ class Termination(Clause):
         who = " or ".join(agreement.operator if s is Side.OPERATOR else agreement.offtaker for s in self.by)
         yield Deadline(
             on=first,
-            what=f"first day {who} may give {self.notice_days} days' notice; the agreement would end on {end}",
+            what=f"first day {who} may give {self.notice_days} days' notice; "
+            f"the agreement would end on {end}",
             side=side,
             basis=basis,
         )

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from offtake.agreements.model import Agreement
-from offtake.base.money import Money
 from offtake.base.months import Month
 from offtake.rating.clauses.availability_credit import rate_availability_credit
 from offtake.rating.clauses.delivery import rate_delivery
@@ -22,7 +21,7 @@ from offtake.rating.clauses.usage_fee import rate_usage_fee
 from offtake.rating.model import Charge, MonthFacts
 
 FixedRater = Callable[[Agreement, str, Any, Month], Iterable[Charge]]
-SettledRater = Callable[[Agreement, str, Any, MonthFacts, Money], Iterable[Charge]]
+SettledRater = Callable[[Agreement, str, Any, MonthFacts, tuple[Charge, ...]], Iterable[Charge]]
 
 
 def none_fixed(agreement: Agreement, path: str, clause: object, month: Month) -> Iterable[Charge]:
@@ -31,7 +30,7 @@ def none_fixed(agreement: Agreement, path: str, clause: object, month: Month) ->
 
 
 def none_settled(
-    agreement: Agreement, path: str, clause: object, facts: MonthFacts, fee: Money
+    agreement: Agreement, path: str, clause: object, facts: MonthFacts, charges: tuple[Charge, ...]
 ) -> Iterable[Charge]:
     """A clause that charges nothing on what happened."""
     return ()

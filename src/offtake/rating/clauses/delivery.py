@@ -8,13 +8,13 @@ from fractions import Fraction
 from offtake.agreements.clauses.delivery import Delivery, Remedy
 from offtake.agreements.events import check_election
 from offtake.agreements.model import Agreement
-from offtake.base.money import Money, share_of
+from offtake.base.money import share_of
 from offtake.base.months import month_of_date
-from offtake.rating.model import Charge, Kind, MonthFacts, charge
+from offtake.rating.model import Charge, Kind, MonthFacts, charge, flat_fee
 
 
 def rate_delivery(
-    agreement: Agreement, path: str, clause: Delivery, facts: MonthFacts, fee: Money
+    agreement: Agreement, path: str, clause: Delivery, facts: MonthFacts, charges: tuple[Charge, ...]
 ) -> Iterable[Charge]:
     """Fee × delivered / committed, as a negative line, for months after the due date.
 
@@ -26,7 +26,8 @@ def rate_delivery(
         return
     if facts.month <= month_of_date(clause.due):
         return
+    fee = flat_fee(agreement, charges)
     reduced = share_of(fee, Fraction(election.gpus, clause.gpus), agreement.rounding)
     text = f"Pro-rata fee for {facts.month}: {election.gpus:,} of {clause.gpus:,} GPUs delivered and accepted"
     basis = (f"{path}.gpus", f"{path}.remedies")
-    yield charge(agreement, path, facts.month, Kind.FEE, text, reduced - fee, basis)
+    yield charge(agreement, path, facts.month, kind=Kind.FEE, text=text, amount=reduced - fee, basis=basis)

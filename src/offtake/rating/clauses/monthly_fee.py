@@ -25,4 +25,4 @@ def scheduled_charges(
         if item.month == month and covered:
             text = f"{what} for {month}" + ("" if covered == days else f", {covered} of {days} days")
             amount = covered_part(agreement, month, item.amount)
-            yield charge(agreement, path, month, Kind.FEE, text, amount, item.basis)
+            yield charge(agreement, path, month, kind=Kind.FEE, text=text, amount=amount, basis=item.basis)

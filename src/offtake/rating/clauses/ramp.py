@@ -13,4 +13,6 @@ from offtake.rating.model import Charge
 
 def rate_ramp(agreement: Agreement, path: str, clause: Ramp, month: Month) -> Iterable[Charge]:
     """The share of the full fee."""
-    return scheduled_charges(agreement, path, clause, month, f"Ramp fee, {clause.fee_share:.0%} of the full fee,")
+    return scheduled_charges(
+        agreement, path, clause, month, f"Ramp fee, {clause.fee_share:.0%} of the full fee,"
+    )

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from offtake.agreements.clauses.take_or_pay import TakeOrPay
 from offtake.agreements.clauses.usage_fee import UsageFee
 from offtake.agreements.model import Agreement
-from offtake.base.money import Money
 from offtake.rating.clauses.usage_fee import usage_amount
 from offtake.rating.model import Charge, Kind, MonthFacts, charge, gpu_hours
 
@@ -24,7 +23,7 @@ def deficiency(clause: TakeOrPay, facts: MonthFacts) -> int:
 
 
 def rate_take_or_pay(
-    agreement: Agreement, path: str, clause: TakeOrPay, facts: MonthFacts, fee: Money
+    agreement: Agreement, path: str, clause: TakeOrPay, facts: MonthFacts, charges: tuple[Charge, ...]
 ) -> Iterable[Charge]:
     """With a usage fee, the deficiency at its rate; with a flat fee, nothing more is owed."""
     usage = agreement.first_of(UsageFee)
@@ -32,8 +31,16 @@ def rate_take_or_pay(
     if usage is None or not short:
         return
     text = (
-        f"Deficiency of {gpu_hours(short)} in {facts.month}: {clause.share:.0%} of {gpu_hours(facts.entitled)} "
-        f"committed, {gpu_hours(facts.taken)} taken"
+        f"Deficiency of {gpu_hours(short)} in {facts.month}: {clause.share:.0%} of "
+        f"{gpu_hours(facts.entitled)} committed, {gpu_hours(facts.taken)} taken"
     )
     basis = (f"{path}.share", f"{usage[0]}.rate_per_gpu_h")
-    yield charge(agreement, path, facts.month, Kind.USAGE, text, usage_amount(agreement, usage[1], short), basis)
+    yield charge(
+        agreement,
+        path,
+        facts.month,
+        kind=Kind.USAGE,
+        text=text,
+        amount=usage_amount(agreement, usage[1], short),
+        basis=basis,
+    )

@@ -19,10 +19,20 @@ def usage_amount(agreement: Agreement, clause: UsageFee, gpu_seconds: int) -> Mo
 
 
 def rate_usage_fee(
-    agreement: Agreement, path: str, clause: UsageFee, facts: MonthFacts, fee: Money
+    agreement: Agreement, path: str, clause: UsageFee, facts: MonthFacts, charges: tuple[Charge, ...]
 ) -> Iterable[Charge]:
     """One line for the month's take."""
     if facts.taken:
-        text = f"{gpu_hours(facts.taken)} taken in {facts.month} at {clause.rate_per_gpu_h} {agreement.currency}"
+        text = (
+            f"{gpu_hours(facts.taken)} taken in {facts.month} at {clause.rate_per_gpu_h} {agreement.currency}"
+        )
         amount = usage_amount(agreement, clause, facts.taken)
-        yield charge(agreement, path, facts.month, Kind.USAGE, text, amount, (f"{path}.rate_per_gpu_h",))
+        yield charge(
+            agreement,
+            path,
+            facts.month,
+            kind=Kind.USAGE,
+            text=text,
+            amount=amount,
+            basis=(f"{path}.rate_per_gpu_h",),
+        )

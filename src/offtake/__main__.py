@@ -1,0 +1,5 @@
+"""`python -m offtake`."""
+
+from offtake.cli.main import main
+
+main()

@@ -1,0 +1,336 @@
+"""Commands on a folder and its book: init, plan, apply, status, verify, rebuild, report."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from offtake.agreements.derive import Values
+from offtake.base.errors import BadInput, Problem
+from offtake.base.outcome import Refused
+from offtake.base.time import format_instant
+from offtake.cli.options import BookDirectory, FolderPath, Json, RefusedByRule, opened, wall_clock
+from offtake.cli.show import day, emit, figure, money, table
+from offtake.formats.folder import load_folder
+from offtake.formats.plain import to_plain
+from offtake.workflows.apply import Changes, apply_folder, plan_folder, plan_from_nothing
+from offtake.workflows.book import Book
+from offtake.workflows.report import Report, report_of
+from offtake.workflows.status import Status, status_of
+from offtake.workflows.tick import tick
+from offtake.workflows.write_report import write_report
+
+BookOption = Annotated[
+    Path | None,
+    typer.Option("--book", help="Directory of the book; FOLDER/book when left out.", show_default=False),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the root."""
+    for command in (init, plan, apply, status, report, verify, rebuild):
+        app.command()(command)
+
+
+def init(folder: FolderPath, json_: Json = False) -> None:
+    """Write a small folder to begin with: one site, one pool, one agreement, a year."""
+    if folder.exists() and any(folder.iterdir()):
+        raise BadInput(
+            [
+                Problem(
+                    where=str(folder),
+                    code="not_empty",
+                    message="the folder isn't empty",
+                    remedy="choose a new one; nothing was written",
+                )
+            ]
+        )
+    with as_file(files("offtake.cli") / "starter") as starter:
+        shutil.copytree(starter, folder, dirs_exist_ok=True)
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.toml"))
+
+    def draw(out: Console) -> None:
+        out.print(f"Wrote {folder}: {', '.join(names)}")
+        out.print(f"Next: offtake plan {folder}   then   offtake run {folder}")
+
+    emit(json_, {"folder": str(folder), "files": names}, draw)
+
+
+def plan(folder: FolderPath, book: BookOption = None, json_: Json = False) -> None:
+    """Show what applying FOLDER would change: capacity, money, promises broken. Nothing is recorded."""
+    loaded = load_folder(folder)
+    directory = book or folder / "book"
+    if directory.exists():
+        with opened(directory) as existing:
+            changes = plan_folder(existing, loaded, max(wall_clock(), existing.state.now))
+    else:
+        changes = plan_from_nothing(loaded)
+    emit(json_, _plain_changes(changes), lambda out: _draw_changes(out, changes, directory))
+
+
+def _plain_changes(changes: Changes) -> dict[str, Any]:
+    return {
+        "facts": [{"kind": fact.kind, "id": fact.id} for fact in changes.facts],
+        "values": {
+            id_: {"before": None if before is None else _plain_values(before), "after": _plain_values(after)}
+            for id_, (before, after) in changes.values.items()
+        },
+        "oversold": [
+            {
+                "pools": list(pools),
+                "gpus_max": int(curve.values.max()),
+                "from": format_instant(int(curve.times[0])),
+            }
+            for pools, curve in changes.oversold.items()
+        ],
+    }
+
+
+def _plain_values(value: Values) -> dict[str, Any]:
+    return {
+        "headline": to_plain(value.headline.value),
+        "firm": to_plain(value.firm.value),
+        "cancellable": to_plain(value.cancellable.value),
+        "assumed": sorted({*value.headline.assumed, *value.firm.assumed}),
+    }
+
+
+def _draw_changes(out: Console, changes: Changes, directory: Path) -> None:
+    if not changes.facts:
+        out.print(f"{directory} is in line with the folder; nothing would change.")
+        return
+    out.print(f"{len(changes.facts)} facts would be recorded in {directory}:")
+    for fact in changes.facts:
+        out.print(f"  {fact.kind} {fact.id}")
+    worth = table("Value", "agreement", ">headline before", ">headline after", ">firm before", ">firm after")
+    for id_, (before, after) in changes.values.items():
+        worth.add_row(
+            id_,
+            figure(before.headline) if before else "–",
+            figure(after.headline),
+            figure(before.firm) if before else "–",
+            figure(after.firm),
+        )
+    out.print(worth)
+    for pools, curve in changes.oversold.items():
+        out.print(
+            f"[bold red]oversold[/]: firm claims on {', '.join(pools)} exceed what is there by up to "
+            f"{int(curve.values.max()):,} GPUs from {format_instant(int(curve.times[0]))}"
+        )
+    out.print("* rests on an assumption")
+
+
+def apply(
+    folder: FolderPath,
+    book: BookOption = None,
+    json_: Json = False,
+    allow_oversold: Annotated[
+        bool, typer.Option("--allow-oversold", help="Record firm claims beyond what the pools have.")
+    ] = False,
+) -> None:
+    """Record FOLDER in its book, and decide what follows from it now. Applying twice changes nothing."""
+    loaded = load_folder(folder)
+    directory = book or folder / "book"
+    if not directory.exists() and not allow_oversold:
+        _refuse_oversold(plan_from_nothing(loaded))
+    target = Book(directory, create=True)
+    try:
+        now = max(wall_clock(), target.state.now)
+        if not allow_oversold:
+            _refuse_oversold(plan_folder(target, loaded, now))
+        recorded = apply_folder(target, loaded, now) + tick(target, now)
+    finally:
+        target.close()
+    kinds = [f"{item.fact.kind} {item.fact.id}" for item in recorded]
+
+    def draw(out: Console) -> None:
+        for kind in kinds:
+            out.print(f"  {kind}")
+        out.print(
+            f"{len(kinds)} facts recorded in {directory}." if kinds else f"{directory} was already in line."
+        )
+
+    emit(json_, {"book": str(directory), "recorded": kinds}, draw)
+
+
+def _refuse_oversold(changes: Changes) -> None:
+    if changes.oversold:
+        raise RefusedByRule(oversold_refusal(changes))
+
+
+def oversold_refusal(changes: Changes) -> Refused:
+    """Why a folder that sells more than it has isn't recorded."""
+    parts = [
+        f"firm claims on {', '.join(pools)} exceed available capacity by up to "
+        f"{int(curve.values.max()):,} GPUs from {format_instant(int(curve.times[0]))}"
+        for pools, curve in changes.oversold.items()
+    ]
+    return Refused(
+        code="oversold",
+        sentence="; ".join(parts)
+        + ". Bring capacity in service earlier, sell less, or pass --allow-oversold",
+    )
+
+
+def status(book: BookDirectory, json_: Json = False) -> None:
+    """Where a book stands: clock, capacity now, what is open, what comes next."""
+    with opened(book) as target:
+        known = status_of(target)
+    emit(json_, to_plain(known), lambda out: _draw_status(out, known))
+
+
+def _draw_status(out: Console, known: Status) -> None:
+    out.print(f"[bold]{known.operator}[/], {known.facts:,} facts, head {known.head[:12]}, as of {known.now}")
+    pools = table("Capacity now, GPUs", "pool", ">nameplate", ">available", ">firm", ">held", ">free")
+    for pool in known.pools:
+        pools.add_row(
+            pool.pool,
+            f"{pool.nameplate:,}",
+            f"{pool.available:,}",
+            f"{pool.firm:,}",
+            f"{pool.held:,}",
+            f"{pool.available - pool.held:,}",
+        )
+    out.print(pools)
+    open_ = table("Open documents", "number", "agreement", "due", ">left")
+    for document in known.open_documents:
+        open_.add_row(document.number, document.agreement, document.due, money(document.left))
+    out.print(open_ if known.open_documents else "No open documents.")
+    dates = table("Next dates", "on", "agreement", "what")
+    for item in known.next_deadlines:
+        dates.add_row(item.on, item.agreement, item.what)
+    out.print(dates if known.next_deadlines else "No deadlines ahead.")
+    for source, through in known.meters.items():
+        out.print(f"Metered by {source} through {through}.")
+
+
+def report(
+    book: BookDirectory,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write; BOOK/report.html when left out.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Write one self-contained HTML file about a book."""
+    with opened(book) as target:
+        path = out or target.directory / "report.html"
+        known = report_of(target)
+        write_report(known, path)
+    emit(json_, {"report": str(path), **plain_totals(known)}, lambda screen: screen.print(f"Report: {path}"))
+
+
+def verify(book: BookDirectory, json_: Json = False) -> None:
+    """Check every fact's hash and the database's own pages."""
+    with opened(book, projected=False) as target:
+        count, head = target.database.verify(), target.database.head()[1]
+    emit(json_, {"facts": count, "head": head}, lambda out: out.print(f"{count:,} facts verify; head {head}"))
+
+
+def rebuild(book: BookDirectory, json_: Json = False) -> None:
+    """Drop everything that is derived and fold the log again."""
+    with opened(book, projected=False) as target:
+        count, head = target.rebuild(), target.state.head[1]
+    emit(
+        json_,
+        {"facts": count, "head": head},
+        lambda out: out.print(f"Rebuilt from {count:,} facts; head {head}"),
+    )
+
+
+def plain_totals(known: Report) -> dict[str, Any]:
+    """The totals table for programs."""
+    return {
+        "head": known.head[1],
+        "through": format_instant(known.window.end),
+        "agreements": [
+            {
+                "agreement": line.agreement.id,
+                "full_fee": None if line.full_fee is None else str(line.full_fee.major),
+                "full_months": line.full_months,
+                "full_total": str(line.full_total.major),
+                "full_invoiced": str(line.full_invoiced.major),
+                "ramp_total": str(line.ramp_total.major),
+                "ramp_invoiced": str(line.ramp_invoiced.major),
+                "adjustments": str(line.adjustments.major),
+                "usage": str(line.usage.major),
+                "credits": str(line.credits.major),
+                "invoiced": str(line.invoiced.major),
+                "remaining": str(line.remaining.major),
+                "outstanding": str(line.outstanding.major),
+                "headline": str(line.values.headline.value.major),
+                "firm": str(line.values.firm.value.major),
+                "firm_notice": None if line.values.firm_notice is None else str(line.values.firm_notice),
+                "firm_end": str(line.values.firm_end),
+                "implied_per_gpu_h": {str(k): str(v.value) for k, v in line.implied.items()},
+                "gpu_seconds": {
+                    "entitled": sum(month.entitled for month in line.months),
+                    "delivered": sum(month.delivered for month in line.months),
+                    "taken": sum(month.taken for month in line.months),
+                },
+                "assumed": sorted({*line.values.headline.assumed, *line.values.firm.assumed}),
+                "currency": line.agreement.currency,
+            }
+            for line in known.agreements
+        ],
+    }
+
+
+def draw_totals(out: Console, known: Report) -> None:
+    """The totals, for people: what was billed, and what the agreements are worth."""
+    billed = table(
+        f"{known.operator}, billed through {day(known.window.end - 1, known.time_zone)}",
+        "agreement",
+        ">ramp",
+        ">fee",
+        ">adjusted",
+        ">usage",
+        ">credits",
+        ">invoiced",
+        ">still to invoice",
+        ">taken",
+    )
+    worth = table(
+        "What the agreements are worth",
+        "agreement",
+        ">full fee × months",
+        ">= over the term",
+        ">headline",
+        ">firm",
+        "first notice",
+        "would end",
+        ">$/GPU-h",
+    )
+    for line in known.agreements:
+        assumed = "*" if line.values.headline.assumed else ""
+        billed.add_row(
+            line.agreement.id,
+            money(line.ramp_invoiced) + (assumed if line.ramp_invoiced else ""),
+            money(line.full_invoiced),
+            money(line.adjustments),
+            money(line.usage),
+            money(line.credits),
+            money(line.invoiced) + assumed,
+            money(line.remaining),
+            "–" if line.taken_share is None else f"{line.taken_share:.1%}",
+        )
+        implied = line.implied.get(line.agreement.hours)
+        worth.add_row(
+            line.agreement.id,
+            "–" if line.full_fee is None else f"{money(line.full_fee)} × {line.full_months}",
+            money(line.full_total),
+            figure(line.values.headline),
+            figure(line.values.firm),
+            str(line.values.firm_notice or "–"),
+            str(line.values.firm_end if line.values.firm_notice else "–"),
+            "not stated" if implied is None else f"{implied.value}",
+        )
+    out.print(billed)
+    out.print(worth)
+    out.print(
+        "* rests on an assumption written in the agreement; ≈ rounded; $/GPU-h by the agreement's hours"
+    )

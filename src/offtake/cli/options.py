@@ -1,0 +1,49 @@
+"""Options that commands share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from offtake.base.outcome import Refused
+from offtake.workflows.book import DATABASE, Book
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+BookDirectory = Annotated[
+    Path,
+    typer.Argument(metavar="BOOK", help="Directory of a book, such as out/colossus.", show_default=False),
+]
+FolderPath = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="Folder with offtake.toml, fleet.toml and agreements/.")
+]
+
+
+class RefusedByRule(Exception):
+    """A business "no" on its way to the exit code."""
+
+    def __init__(self, refused: Refused) -> None:
+        self.refused = refused
+        super().__init__(refused.sentence)
+
+
+@contextmanager
+def opened(directory: Path, *, projected: bool = True) -> Iterator[Book]:
+    """The book in a directory, or in its ``book`` sub-directory; closed afterwards."""
+    inner = directory / "book"
+    if not (directory / DATABASE).exists() and (inner / DATABASE).exists():
+        directory = inner
+    book = Book(directory, projected=projected)
+    try:
+        yield book
+    finally:
+        book.close()
+
+
+def wall_clock() -> int:
+    """The present instant; the only clock of live commands."""
+    return int(time.time())

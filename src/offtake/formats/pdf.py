@@ -1,0 +1,127 @@
+"""Invoices and credit notes as PDF, typeset with Typst.
+
+A PDF is a view of an issued document and takes no part in the chain. The same document gives the same
+bytes: no clock, only the fonts that come with Typst, and no packages from outside.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from offtake.base.money import Money
+from offtake.base.months import Month, local_date
+from offtake.billing.document import Document, DocumentKind
+
+if TYPE_CHECKING:
+    from typst import Compiler
+
+# Not from `calendar` or strftime: those follow the process's locale, and bytes shall not.
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+    "November", "December",
+)  # fmt: skip
+_TITLES = {DocumentKind.INVOICE: "Invoice", DocumentKind.CREDIT_NOTE: "Credit note"}
+_MINUS = "\N{MINUS SIGN}"
+
+
+def render_document(document: Document) -> bytes:
+    """A document as a PDF file.
+
+    Raises:
+        typst.TypstError: if the template doesn't compile, which no document can cause: its strings are
+            handed over as JSON and set as text.
+    """
+    inputs = {"document": json.dumps(_plain(document), ensure_ascii=False)}
+    rendered: bytes = _compiler().compile(_template(), format="pdf", sys_inputs=inputs, timestamp=0)
+    return rendered
+
+
+@lru_cache(maxsize=1)
+def _compiler() -> Compiler:
+    """One compiler for all documents: it keeps the fonts, which cost more than a page."""
+    import typst
+
+    return typst.Compiler(ignore_system_fonts=True)
+
+
+@lru_cache(maxsize=1)
+def _template() -> bytes:
+    return files("offtake.formats").joinpath("templates/invoice.typ").read_bytes()
+
+
+def _plain(document: Document) -> Mapping[str, Any]:
+    """What the template sets, every figure already in words."""
+    title = _TITLES[document.kind]
+    return {
+        "title": title,
+        "number": document.number,
+        "operator": document.operator,
+        "offtaker": document.offtaker,
+        "agreement": document.agreement,
+        "facts": _facts(document, title),
+        "ask": _ask(document),
+        "amounts": f"Amount, {document.currency}",
+        "total": f"{document.currency} {amount_text(document.total)}",
+        "sum": amount_text(document.total),
+        "lines": [
+            {
+                "clause": line.clause,
+                "text": line.text,
+                "amount": amount_text(line.amount),
+                "assumed": list(line.assumed),
+            }
+            for line in document.lines
+        ],
+        "check": _check(document),
+    }
+
+
+def _facts(document: Document, title: str) -> list[tuple[str, str]]:
+    due = date_text(local_date(document.due_at, document.time_zone))
+    return [
+        (f"{title} number", document.number),
+        ("Service month", month_text(document.month)),
+        ("Issued", date_text(local_date(document.issued_at, document.time_zone))),
+        ("Due", due if document.kind is DocumentKind.INVOICE else "nothing to pay"),
+        ("Dates in", document.time_zone),
+    ]
+
+
+def _ask(document: Document) -> str:
+    if document.kind is DocumentKind.CREDIT_NOTE:
+        return "Credited to you; it is deducted from what you owe next"
+    due = date_text(local_date(document.due_at, document.time_zone))
+    advance = ", in advance of the service month" if document.fixed_in_advance else ""
+    return f"Payable by {due}{advance}"
+
+
+def _check(document: Document) -> list[str]:
+    return [
+        f"Each line is one charge under one clause of agreement {document.agreement}, calculated exactly from "
+        "the agreement's text and the month's facts and rounded once; the lines sum to the total without a "
+        "further rounding.",
+        f"This PDF is a view of the fact “document.issued {document.number}” in {document.operator}'s book, whose "
+        "facts are chained by SHA-256, so that a later change of any of them shows.",
+        f"From the book, “offtake invoice show {document.number}” prints the same lines with the terms each "
+        "rests on.",
+    ]
+
+
+def amount_text(amount: Money) -> str:
+    """All digits of an amount with separators and a real minus, without its currency: −1,250.00."""
+    return f"{amount.major:,}".replace("-", _MINUS)
+
+
+def date_text(day: date) -> str:
+    """A date for people, the same in every locale: 1 July 2026."""
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+def month_text(month: Month) -> str:
+    """A month for people, the same in every locale: July 2026."""
+    return f"{_MONTHS[month.month - 1]} {month.year}"
