@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constr
 run: .venv/.ready
 	$(BIN)/offtake run examples/colossus --out out/colossus
 
-test: .venv/.ready-dev
+test: .venv/.ready-dev .venv/.ready-system
 	$(BIN)/python -m pytest -n 2
 
 check: .venv/.ready-dev
@@ -50,6 +50,18 @@ bench: .venv/.ready-bench
 .venv/.ready-dev: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable '.[dev]'
 	@touch $@ .venv/.ready
+
+# Tests look at the report in a real browser and read the PDF back. Elsewhere than on Debian as root, what is
+# missing is named, and the tests that need it are skipped and listed at the end.
+.venv/.ready-system: | .venv/bin/python
+	@missing=""; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v pdftotext >/dev/null || missing="$$missing poppler-utils"; \
+	if [ -z "$$missing" ]; then touch $@; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing for the tests:$$missing"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null && touch $@; \
+	else echo "not installed, some tests will be skipped:$$missing" >&2; fi
 
 .venv/.ready-bench: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable '.[bench]'

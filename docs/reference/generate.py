@@ -191,7 +191,9 @@ def keys_table(kind: type[Any]) -> str:
     for field in fields(kind):
         meaning = described.get(field.name) or NOTES.get(f"{kind.__name__}.{field.name}")
         if meaning is None:
-            raise LookupError(f"nothing says what {kind.__name__}.{field.name} means: add it to its docstring")
+            raise LookupError(
+                f"nothing says what {kind.__name__}.{field.name} means: add it to its docstring"
+            )
         rows.append(f"| `{field.name}` | {value_of(hints[field.name])} | {_default(field)} | {meaning} |")
     return "\n".join(rows)
 
@@ -217,13 +219,24 @@ def value_of(hint: Any) -> str:
         return value_of(next(part for part in get_args(hint) if part is not type(None)))
     if get_origin(hint) is tuple:
         item = get_args(hint)[0]
-        return f"sections `{item.__name__}`" if is_dataclass(item) else f"list of {value_of(item)}"
+        return f"sections `{_name(item)}`" if is_dataclass(item) else f"list of {value_of(item)}"
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return " · ".join(f'`"{member.value}"`' for member in hint)
-    words = {str: "text", int: "whole number", Decimal: "decimal", float: "number", date: "date", bool: "true or false"}
+    words = {
+        str: "text",
+        int: "whole number",
+        Decimal: "decimal",
+        float: "number",
+        date: "date",
+        bool: "true or false",
+    }
     if hint in words:
         return words[hint]
-    return 'month, such as `"2026-07"`' if hint.__name__ == "Month" else f"section `{hint.__name__}`"
+    return 'month, such as `"2026-07"`' if _name(hint) == "Month" else f"section `{_name(hint)}`"
+
+
+def _name(kind: Any) -> str:
+    return str(kind.__name__)
 
 
 def _bound(bound: object) -> str:
@@ -318,7 +331,8 @@ def _command(path: str, command: Any, *, deep: bool) -> Iterator[str]:
 def _spelling(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
         return f"`{parameter.metavar or parameter.name.upper()}`".replace("|", r"\|")
-    value = "" if parameter.is_flag else f" {parameter.metavar or str(parameter.type.name).upper()}"
+    kind = "PATH" if parameter.type_descriptor.annotation is Path else "TEXT"
+    value = "" if parameter.is_flag else f" {parameter.metavar or kind}"
     names = [f"`{name}{value}`" for name in [*parameter.opts, *parameter.secondary_opts]]
     return ", ".join(names)
 

@@ -106,6 +106,7 @@ def test_reasons_explain_every_gpu_short_and_every_gpu_moved(
     name = pools[which % len(pools)].id
     cut = CapacityCut(pool=name, interval=hours(start, end), gpus=gpus, cause=cause)
     plan = plan_allocation(claims, pools, DAY, causes={name: [cut]})
+    assert np.array_equal(sum(plan.short_by.values()), plan.short)
     for total in plan.totals():
         mine = [reason for reason in plan.reasons if reason.claim == total.claim]
         assert sum(reason.gpu_seconds for reason in mine) == total.short

@@ -32,6 +32,7 @@ def run(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def test_take_and_quota_are_the_files_to_the_gpu_second(run: tuple[Imported, Book]) -> None:
     imported, book = run
+    assert imported.rows == 18_201
     settled = book.items("settled").values()
     assert len(settled) == imported.tenants == 11
     assert sum(body["taken"] for body in settled) == imported.gpu_seconds == TAKEN

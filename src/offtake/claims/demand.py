@@ -114,9 +114,9 @@ def inference_demand(model: Inference, window: Interval, rng: np.random.Generato
     level *= 1 + model.daily_swing * _day_wave(hours, model.peak_hour_utc)
     level *= np.where(weekend, 1 - model.weekend_drop, 1)
     level *= 1 + model.noise * rng.standard_normal(len(hours))
-    if model.ceiling_gpus is not None:
-        level = np.minimum(level, model.ceiling_gpus)
     steps = np.rint(np.maximum(level, 0) / model.step_gpus).astype(np.int64)
+    if model.ceiling_gpus is not None:
+        steps = np.minimum(steps, model.ceiling_gpus // model.step_gpus)
     return _over(window, hours, steps * model.step_gpus)
 
 

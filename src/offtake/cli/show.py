@@ -27,7 +27,7 @@ def console(*, to_error: bool = False) -> Console:
 
 
 def money(amount: Money) -> str:
-    """Short and honest: ``$43.75B`` when exact, ``≈$890.323M`` when rounded to three decimals, – for nothing."""
+    """Short and honest: ``$43.75B`` when exact, ``≈$890.323M`` when rounded, a dash for nothing."""
     if not amount:
         return "–"
     symbol = _SYMBOLS.get(amount.currency, f"{amount.currency} ")
@@ -59,7 +59,14 @@ def day(instant: int, zone: str) -> str:
 
 def table(title: str, *columns: str) -> Table:
     """A table; columns that begin with '>' are aligned right."""
-    built = Table(title=title, title_justify="left", title_style="bold", header_style="bold dim", box=SIMPLE_HEAD, pad_edge=False)
+    built = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold dim",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for name in columns:
         right = name.startswith(">")
         built.add_column(name.lstrip(">"), justify="right" if right else "left", no_wrap=right)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
 import numpy as np
@@ -19,9 +20,6 @@ from offtake.base.ids import check_name
 from offtake.base.months import check_zone, local_midnight, plus_days
 from offtake.base.time import Interval
 from offtake.fleet.model import Cause, Delivery, Fleet, Outage, Pool, Site
-
-_FOR_EVER = 253_402_300_799
-"""The last second of year 9999; stands for an end that nobody has set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,17 +170,33 @@ def _pool_capacity(
 
 def _wanted_cuts(fleet: Fleet, pool: Pool, outages: Sequence[Outage]) -> list[tuple[Cause, str, Curve]]:
     zone = fleet.site_of(pool).time_zone
-    wanted = []
-    for derate in fleet.derate:
-        if derate.pool == pool.id:
-            end = _FOR_EVER if derate.through is None else local_midnight(plus_days(derate.through, 1), zone)
-            interval = Interval(local_midnight(derate.start, zone), end)
-            wanted.append((Cause.DERATE, derate.reason or derate.id, Curve.constant(derate.gpus, interval)))
-    for outage in sorted(outages, key=lambda o: (o.start, o.id)):
-        if outage.pool == pool.id:
-            interval = Interval(outage.start, _FOR_EVER if outage.end is None else outage.end)
-            wanted.append((Cause.OUTAGE, outage.id, Curve.constant(outage.gpus, interval)))
-    return wanted
+    derates = [
+        (
+            Cause.DERATE,
+            derate.reason or derate.id,
+            _between(local_midnight(derate.start, zone), _after(derate.through, zone), derate.gpus),
+        )
+        for derate in fleet.derate
+        if derate.pool == pool.id
+    ]
+    broken = [
+        (Cause.OUTAGE, outage.id, _between(outage.start, outage.end, outage.gpus))
+        for outage in sorted(outages, key=lambda o: (o.start, o.id))
+        if outage.pool == pool.id
+    ]
+    return derates + broken
+
+
+def _after(last: date | None, zone: str) -> int | None:
+    """The instant after a last day, or None where there is none."""
+    return None if last is None else local_midnight(plus_days(last, 1), zone)
+
+
+def _between(start: int, end: int | None, gpus: int) -> Curve:
+    """GPUs from one instant to another, or for ever."""
+    if end is not None and end <= start:
+        return Curve.zero()
+    return Curve.from_steps([(start, gpus)] if end is None else [(start, gpus), (end, 0)])
 
 
 def _nameplate(fleet: Fleet, pool: Pool, deliveries: Sequence[Delivery]) -> Curve:
@@ -191,13 +205,11 @@ def _nameplate(fleet: Fleet, pool: Pool, deliveries: Sequence[Delivery]) -> Curv
     actual = {d.build_out: d for d in deliveries if d.pool == pool.id}
     curves = []
     for block in pool.build_out:
-        end = _FOR_EVER if block.retired is None else local_midnight(plus_days(block.retired, 1), zone)
         delivery = actual.get(block.id)
         steps = delivery.steps if delivery else ((local_midnight(block.in_service, zone), block.nodes),)
-        for start, nodes in steps:
-            if start < end:
-                curves.append(Curve.constant(nodes * pool.gpus_per_node, Interval(start, end)))
-    return combine(curves, how="sum") if curves else Curve.zero()
+        end = _after(block.retired, zone)
+        curves += [_between(start, end, nodes * pool.gpus_per_node) for start, nodes in steps]
+    return combine(curves)
 
 
 def _watts(kilowatts: Decimal) -> int:
@@ -219,10 +231,10 @@ def _power_caps(fleet: Fleet, nameplates: dict[str, Curve]) -> dict[str, tuple[C
 
 def _fed(site: Site, pools: Sequence[Pool], nameplates: dict[str, Curve]) -> list[Curve]:
     curves = [nameplates[pool.id] for pool in pools]
-    borders = [int(curve.times[0]) for curve in curves if len(curve.times)]
-    if not borders:
+    changes = [int(instant) for curve in curves for instant in curve.times]
+    if not changes:
         return curves
-    times = merged_times(curves, Interval(min(borders), _FOR_EVER))
+    times = merged_times(curves, Interval(min(changes), max(changes) + 1))
     wanted = matrix(curves, times)
     budget = np.full(len(times) - 1, _watts(site.critical_it_mw * 1000), dtype=np.int64)
     fed: list[Curve] = []

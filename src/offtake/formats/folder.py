@@ -552,11 +552,11 @@ def _check_scenario(scenario: Scenario, fleet: Fleet, agreements: Mapping[str, A
                 )
             )
     for kind in ("notice", "election", "recall"):
-        for i, event in enumerate(getattr(scenario, kind)):
-            if event.agreement not in agreements:
-                problems.append(
-                    unknown_agreement(f"{kind}[{i}].agreement", event.agreement, list(agreements))
-                )
+        problems += [
+            unknown_agreement(f"{kind}[{i}].agreement", event.agreement, list(agreements))
+            for i, event in enumerate(getattr(scenario, kind))
+            if event.agreement not in agreements
+        ]
     return problems
 
 
@@ -576,16 +576,16 @@ def _check_takes(
     known = [
         f"{agreement.id}/{tranche.id}" for agreement in agreements.values() for tranche in agreement.tranches
     ]
-    for take in takes:
-        if known and take.claim not in known:
-            problems.append(
-                Problem(
-                    where="demand: take.claim",
-                    code="unknown_claim",
-                    message=f"there is no tranche {take.claim!r}",
-                    remedy=f"tranches are {', '.join(known)}",
-                )
-            )
+    problems += [
+        Problem(
+            where="demand: take.claim",
+            code="unknown_claim",
+            message=f"there is no tranche {take.claim!r}",
+            remedy=f"tranches are {', '.join(known)}",
+        )
+        for take in takes
+        if known and take.claim not in known
+    ]
 
 
 def _check_queues(

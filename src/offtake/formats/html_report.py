@@ -342,7 +342,7 @@ def _gpu_axis(field: str, *, stacked: bool = False) -> alt.Y:
         f"{field}:Q",
         title=None,
         stack="zero" if stacked else None,
-        axis=alt.Axis(format="~s", tickCount=5, minExtent=_LEFT),
+        axis=alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=5, minExtent=_LEFT),
     )
 
 
@@ -545,7 +545,8 @@ def _month_axis(months: int, *, labels: bool) -> alt.X:
         scale=alt.Scale(type="band", paddingInner=0.25, paddingOuter=0.1),
         axis=alt.Axis(
             labels=labels,
-            ticks=labels,
+            ticks=False,
+            labelPadding=5,
             labelAngle=0,
             labelExpr=f"{shown} ? utcFormat(toDate(datum.value + '-01'), '%b %y') : ''",
         ),

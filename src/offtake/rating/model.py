@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
@@ -93,6 +94,11 @@ def charge(
 def flat_fee(agreement: Agreement, charges: Iterable[Charge]) -> Money:
     """The month's fixed fee after what already lowered it; usage isn't part of it."""
     return total((item.amount for item in charges if item.kind is Kind.FEE), agreement.currency)
+
+
+def percent(share: Decimal) -> str:
+    """A fraction as an exact percentage, for people: 0.125 is ``12.5 %``."""
+    return f"{(share * 100).normalize():f} %"
 
 
 def gpu_hours(gpu_seconds: int) -> str:

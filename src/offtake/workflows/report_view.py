@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
 from decimal import Decimal
 from enum import Enum
@@ -45,6 +45,7 @@ from offtake.rating.model import Charge, Kind
 from offtake.workflows.report import AgreementLine, FleetDays, Report
 
 _NONE = Cell(text="–")
+_ABOUT = ("source", "assumed")  # terms about a term, which have their own column
 _SIMPLIFICATIONS = (
     "The charts of the fleet show averages over days of 24 hours from the first instant of the period; "
     "figures of money and take are exact and don't come from them.",
@@ -80,7 +81,7 @@ def report_view(
         head=known.head[1],
         sentence=_sentence(known),
         cards=_cards(known),
-        columns=(*names.values(), *(["All"] if _one_currency(known) and len(names) > 1 else [])),
+        columns=(*names.values(), *(["All"] if _has_all(known) else [])),
         figures=_figures(known),
         fleet=_fleet_series(known, names),
         months=tuple(_month_series(line, names[line.agreement.id]) for line in known.agreements),
@@ -94,7 +95,7 @@ def report_view(
             )
             for event in sorted(known.happened, key=lambda event: event.at)
         ),
-        documents=tuple(_document_row(document, known, open_documents) for document in known.documents),
+        documents=tuple(_documents(known, open_documents)),
         assumptions=_assumptions(known, fleet, names),
         simplifications=_SIMPLIFICATIONS,
     )
@@ -109,10 +110,6 @@ def _names(lines: Iterable[AgreementLine]) -> dict[str, str]:
         else f"{line.agreement.offtaker} ({line.agreement.id})"
         for line in lines
     }
-
-
-def _one_currency(known: Report) -> bool:
-    return len({line.agreement.currency for line in known.agreements}) == 1
 
 
 # --- figures ---------------------------------------------------------------------------------------------
@@ -148,36 +145,26 @@ def _sentence(known: Report) -> str:
 
 def _cards(known: Report) -> tuple[Card, ...]:
     lines = known.agreements
+    return (
+        (
+            _money_card(known, _HEADLINE, note="every fixed fee through the terms"),
+            _money_card(known, _FIRM, note="if every offtaker left as early as it may"),
+            _money_card(known, _INVOICED, note=f"{len(known.documents):,} documents, credits deducted"),
+            _money_card(known, _PAID, note="received against documents"),
+            _money_card(known, _OUTSTANDING, note="on documents, due or not"),
+            _money_card(known, _CREDITS, note="given for what wasn't delivered"),
+            *_fleet_cards(known.fleet, known.window.end),
+        )
+        if lines
+        else tuple(_fleet_cards(known.fleet, known.window.end))
+    )
 
-    def card(name: str, amounts: Iterable[Money], marks: Iterable[Mark], note: str) -> Card:
-        sums = _sums(known, amounts)
-        exact = " + ".join(f"{amount_text(amount)} {amount.currency}" for amount in sums)
-        return Card(name=name, value=Cell(text=_short(sums), exact=exact, marks=tuple(marks)), note=note)
 
-    cards = [
-        card(
-            "Headline value", (a.values.headline.value for a in lines),
-            [mark for a in lines for mark in _marks(a, a.values.headline.assumed)], "every fixed fee through the terms",
-        ),
-        card(
-            "Firm value", (a.values.firm.value for a in lines),
-            [mark for a in lines for mark in _marks(a, a.values.firm.assumed)],
-            "if every offtaker left as early as it may",
-        ),
-        card(
-            "Invoiced", (a.invoiced for a in lines),
-            [mark for a in lines for mark in _marks(a, _of_lines(known, a))],
-            f"{len(known.documents)} documents, credits deducted",
-        ),
-        card("Paid", (a.invoiced - a.outstanding for a in lines), [], "received against documents"),
-        card("Outstanding", (a.outstanding for a in lines), [], "on documents, due or not"),
-        card(
-            "Credits", (a.credits for a in lines),
-            [mark for a in lines for mark in _marks(a, _of_lines(known, a, _is_credit))],
-            "given for what wasn't delivered",
-        ),
-    ]  # fmt: skip
-    return (*cards, *_fleet_cards(known.fleet, known.window.end))
+def _money_card(known: Report, row: _MoneyRow, *, note: str) -> Card:
+    sums = _sums(known, (amount for line in known.agreements if (amount := row.amount(line)) is not None))
+    exact = " + ".join(f"{amount_text(amount)} {amount.currency}" for amount in sums)
+    marks = tuple(mark for line in known.agreements for mark in _marks(line, row.rests_on(known, line)))
+    return Card(name=row.name, value=Cell(text=_short(sums), exact=exact, marks=marks), note=note)
 
 
 def _fleet_cards(fleet: FleetDays, end: int) -> Iterable[Card]:
@@ -203,97 +190,24 @@ def _percent(part: int, whole: int) -> str:
 
 def _figures(known: Report) -> tuple[FigureGroup, ...]:
     """The statement; a row that says nothing of any agreement is left out."""
+    with_all = _has_all(known)
     groups = (
-        FigureGroup(name=group.name, rows=tuple(row for row in group.rows if any(c != _NONE for c in row[1])))
-        for group in _all_figures(known)
+        FigureGroup(
+            name=name,
+            rows=tuple(
+                (row.name, cells)
+                for row in rows
+                if any(cell != _NONE for cell in (cells := row.cells(known, with_all=with_all)))
+            ),
+        )
+        for name, rows in _STATEMENT
     )
     return tuple(group for group in groups if group.rows)
 
 
-def _all_figures(known: Report) -> tuple[FigureGroup, ...]:
-    lines = known.agreements
-    with_all = _one_currency(known) and len(lines) > 1
-
-    def money(name: str, of: Any, paths: Any = lambda line: ()) -> tuple[str, tuple[Cell, ...]]:
-        cells = [_money_cell(of(line), _marks(line, paths(line))) for line in lines]
-        if with_all:
-            marks = [mark for cell in cells for mark in cell.marks]
-            present = (amount for line in lines if (amount := of(line)) is not None)
-            cells.append(_money_cell(total(present, lines[0].agreement.currency), marks))
-        return name, tuple(cells)
-
-    def words(name: str, of: Any) -> tuple[str, tuple[Cell, ...]]:
-        return name, (*(of(line) for line in lines), *([_NONE] if with_all else []))
-
-    return (
-        FigureGroup(
-            name="Over the term",
-            rows=(
-                words("Full monthly fee", _full_fee),
-                words(
-                    "Full months",
-                    lambda line: Cell(text=str(line.full_months)) if line.full_months else _NONE,
-                ),
-                money("Full fees", lambda line: line.full_total, lambda line: _scheduled(line, _is_full)),
-                money("Ramp fees", lambda line: line.ramp_total, lambda line: _scheduled(line, _is_ramp)),
-                money(
-                    "Headline value",
-                    lambda line: line.values.headline.value,
-                    lambda line: line.values.headline.assumed,
-                ),
-            ),
-        ),
-        FigureGroup(
-            name="Billed so far",
-            rows=(
-                *(
-                    money(name, of, lambda line, select=select: _of_lines(known, line, select))
-                    for name, of, select in (
-                        ("Full fees", lambda line: line.full_invoiced, _is_full_fee),
-                        ("Ramp fees", lambda line: line.ramp_invoiced, _is_ramp_fee),
-                        ("Adjustments", lambda line: line.adjustments, _is_adjustment),
-                        ("Usage", lambda line: line.usage, _is_usage),
-                        ("Credits", lambda line: line.credits, _is_credit),
-                        ("Invoiced", lambda line: line.invoiced, _is_line),
-                    )
-                ),
-                money("Paid", lambda line: line.invoiced - line.outstanding),
-                money("Outstanding", lambda line: line.outstanding),
-            ),
-        ),
-        FigureGroup(
-            name="Still to come",
-            rows=(
-                money(
-                    "Fixed fees not invoiced yet",
-                    lambda line: line.remaining,
-                    lambda line: _scheduled(line, _is_open_month(known, line)),
-                ),
-            ),
-        ),
-        FigureGroup(
-            name="If the offtaker leaves as early as it may",
-            rows=(
-                words("First day of notice", _first_notice),
-                words("Covered until", lambda line: Cell(text=date_text(line.values.firm_end))),
-                money(
-                    "Firm value", lambda line: line.values.firm.value, lambda line: line.values.firm.assumed
-                ),
-                money(
-                    "Cancellable value",
-                    lambda line: line.values.cancellable.value,
-                    lambda line: line.values.cancellable.assumed,
-                ),
-            ),
-        ),
-        FigureGroup(
-            name="Per GPU-hour, and take",
-            rows=(
-                words("Implied price, 730 h a month", _implied),
-                words("Taken of what was entitled", _taken),
-            ),
-        ),
-    )
+def _has_all(known: Report) -> bool:
+    """Whether a column that sums the others has a meaning."""
+    return len(known.agreements) > 1 and len({line.agreement.currency for line in known.agreements}) == 1
 
 
 def _money_cell(amount: Money | None, marks: Iterable[Mark]) -> Cell:
@@ -304,33 +218,6 @@ def _money_cell(amount: Money | None, marks: Iterable[Mark]) -> Cell:
     )
 
 
-def _full_fee(line: AgreementLine) -> Cell:
-    fee = line.agreement.first_of(MonthlyFee)
-    if fee is None:
-        return _NONE
-    return _money_cell(line.full_fee, _marks(line, line.agreement.sheet.assumed((f"{fee[0]}.amount",))))
-
-
-def _first_notice(line: AgreementLine) -> Cell:
-    notice = line.values.firm_notice
-    if notice is None:
-        return Cell(text="no such right")
-    return Cell(text=date_text(notice), marks=_marks(line, line.values.firm.assumed, only="termination"))
-
-
-def _implied(line: AgreementLine) -> Cell:
-    figure = line.implied.get(HoursConvention.H730)
-    if figure is not None:
-        text = f"{currency_sign(line.agreement.currency)}{figure.value}"
-        return Cell(text=text, marks=_marks(line, figure.assumed))
-    return Cell(text="no flat fee" if line.full_fee is None else "GPU count not stated")
-
-
-def _taken(line: AgreementLine) -> Cell:
-    share = line.taken_share
-    return _NONE if share is None else Cell(text=f"{round_rate(Fraction(share) * 100, 2)} %")
-
-
 # --- what figures rest on --------------------------------------------------------------------------------
 
 
@@ -338,76 +225,213 @@ def _anchor(where: str, path: str) -> str:
     return "assumed-" + re.sub(r"[^a-z0-9]+", "-", f"{where} {path}".lower()).strip("-")
 
 
-def _marks(line: AgreementLine, paths: Iterable[str], only: str = "") -> tuple[Mark, ...]:
+def _marks(line: AgreementLine, paths: Iterable[str], *, within: str = "") -> tuple[Mark, ...]:
     """Marks for assumed terms; a term inside a section that is assumed as a whole points to the section."""
     written = [path for path, _ in line.assumptions]
     found: dict[str, Mark] = {}
     for path in paths:
         holders = [other for other in written if path == other or path.startswith((f"{other}.", f"{other}["))]
-        if holders and path.startswith(only):
+        if holders and path.startswith(within):
             nearest = max(holders, key=len)
             id_ = line.agreement.id
             found[nearest] = Mark(label=f"{id_}: {nearest}", anchor=_anchor(id_, nearest))
     return tuple(found.values())
 
 
-def _of_lines(known: Report, line: AgreementLine, select: Any = lambda charge: True) -> list[str]:
+def _behind_lines(known: Report, line: AgreementLine, select: Callable[[Charge], bool]) -> tuple[str, ...]:
+    """Assumed terms behind the charges of an agreement's documents."""
     own = (document for document in known.documents if document.agreement == line.agreement.id)
-    return [
-        path for document in own for charge in document.lines if select(charge) for path in charge.assumed
-    ]
+    charges = (charge for document in own for charge in document.lines if select(charge))
+    return tuple(dict.fromkeys(path for charge in charges for path in charge.assumed))
 
 
-def _is_line(charge: Charge) -> bool:
-    return True
+def _behind_months(line: AgreementLine, select: Callable[[Month], bool]) -> tuple[str, ...]:
+    """Assumed terms behind the scheduled fees of an agreement's months."""
+    paths = (path for item in fee_schedule(line.agreement) if select(item.month) for path in item.basis)
+    return line.agreement.sheet.assumed(tuple(paths))
 
 
-def _is_credit(charge: Charge) -> bool:
-    return charge.kind is Kind.CREDIT
-
-
-def _is_usage(charge: Charge) -> bool:
-    return charge.kind is Kind.USAGE
-
-
-def _is_full_fee(charge: Charge) -> bool:
-    return charge.kind is Kind.FEE and charge.clause.partition("[")[0] == "monthly_fee"
-
-
-def _is_ramp_fee(charge: Charge) -> bool:
-    return charge.kind is Kind.FEE and charge.clause.partition("[")[0] == "ramp"
-
-
-def _is_adjustment(charge: Charge) -> bool:
-    return charge.kind is Kind.FEE and not _is_full_fee(charge) and not _is_ramp_fee(charge)
-
-
-def _scheduled(line: AgreementLine, select: Any) -> tuple[str, ...]:
-    """Assumed terms behind the fixed fees of selected months."""
-    items = fee_schedule(line.agreement)
-    return line.agreement.sheet.assumed(
-        tuple(p for item in items if select(line, item.month) for p in item.basis)
-    )
-
-
-def _is_full(line: AgreementLine, month: Month) -> bool:
+def _is_full_month(line: AgreementLine, month: Month) -> bool:
     fee = line.agreement.first_of(MonthlyFee)
     return fee is not None and fee[1].first <= month <= fee[1].last
 
 
-def _is_ramp(line: AgreementLine, month: Month) -> bool:
-    return not _is_full(line, month)
+def _fee_months(known: Report, line: AgreementLine) -> set[Month]:
+    """Months whose fees are on a document."""
+    own = (document for document in known.documents if document.agreement == line.agreement.id)
+    return {charge.month for document in own for charge in document.lines if charge.kind is Kind.FEE}
 
 
-def _is_open_month(known: Report, line: AgreementLine) -> Any:
-    billed = {
-        charge.month
-        for document in known.documents
-        if document.agreement == line.agreement.id
-        for charge in document.lines
-        if charge.kind is Kind.FEE
-    }
-    return lambda _, month: month not in billed
+def _fee_of(charge: Charge) -> str:
+    """What a fee line is: full, ramp or an adjustment; empty for what is no fee."""
+    clause = charge.clause.partition("[")[0]
+    return {"monthly_fee": "full", "ramp": "ramp"}.get(clause, "other") if charge.kind is Kind.FEE else ""
+
+
+# --- the rows of the statement ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _MoneyRow:
+    """A row of amounts: where each comes from, and which assumed terms it rests on."""
+
+    name: str
+    amount: Callable[[AgreementLine], Money | None]
+    rests_on: Callable[[Report, AgreementLine], tuple[str, ...]] = lambda known, line: ()
+    summed: bool = True
+
+    def cells(self, known: Report, *, with_all: bool) -> tuple[Cell, ...]:
+        lines = known.agreements
+        cells = tuple(
+            _money_cell(self.amount(line), _marks(line, self.rests_on(known, line))) for line in lines
+        )
+        if not with_all:
+            return cells
+        amounts = (amount for line in lines if self.summed and (amount := self.amount(line)) is not None)
+        marks = (mark for cell in cells for mark in cell.marks)
+        return (*cells, _money_cell(total(amounts, lines[0].agreement.currency), marks))
+
+
+@dataclass(frozen=True, slots=True)
+class _WordRow:
+    """A row of dates, counts or rates, which have no sum."""
+
+    name: str
+    cell: Callable[[AgreementLine], Cell]
+
+    def cells(self, known: Report, *, with_all: bool) -> tuple[Cell, ...]:
+        return (*(self.cell(line) for line in known.agreements), *((_NONE,) if with_all else ()))
+
+
+def _full_fee_terms(known: Report, line: AgreementLine) -> tuple[str, ...]:
+    fee = line.agreement.first_of(MonthlyFee)
+    return line.agreement.sheet.assumed((f"{fee[0]}.amount",)) if fee else ()
+
+
+def _first_notice(line: AgreementLine) -> Cell:
+    notice = line.values.firm_notice
+    if notice is None:
+        return Cell(text="no such right")
+    return Cell(text=date_text(notice), marks=_marks(line, line.values.firm.assumed, within="termination"))
+
+
+def _implied(line: AgreementLine) -> Cell:
+    figure = line.implied.get(HoursConvention.H730)
+    if figure is not None:
+        text = f"{currency_sign(line.agreement.currency)}{figure.value}"
+        return Cell(text=text, marks=_marks(line, figure.assumed))
+    return _NONE if line.full_fee is None else Cell(text="GPU count not stated")
+
+
+def _taken(line: AgreementLine) -> Cell:
+    share = line.taken_share
+    return _NONE if share is None else Cell(text=f"{round_rate(Fraction(share) * 100, 2)} %")
+
+
+_HEADLINE = _MoneyRow(
+    "Headline value",
+    lambda line: line.values.headline.value,
+    lambda known, line: line.values.headline.assumed,
+)
+_FIRM = _MoneyRow(
+    "Firm value", lambda line: line.values.firm.value, lambda known, line: line.values.firm.assumed
+)
+_INVOICED = _MoneyRow(
+    "Invoiced",
+    lambda line: line.invoiced,
+    lambda known, line: _behind_lines(known, line, lambda charge: True),
+)
+_CREDITS = _MoneyRow(
+    "Credits",
+    lambda line: line.credits,
+    lambda known, line: _behind_lines(known, line, lambda charge: charge.kind is Kind.CREDIT),
+)
+_PAID = _MoneyRow("Paid", lambda line: line.invoiced - line.outstanding)
+_OUTSTANDING = _MoneyRow("Outstanding", lambda line: line.outstanding)
+
+_STATEMENT: tuple[tuple[str, tuple[_MoneyRow | _WordRow, ...]], ...] = (
+    (
+        "Over the term",
+        (
+            _MoneyRow("Full monthly fee", lambda line: line.full_fee, _full_fee_terms, summed=False),
+            _WordRow(
+                "Full months", lambda line: Cell(text=str(line.full_months)) if line.full_months else _NONE
+            ),
+            _MoneyRow(
+                "Full fees",
+                lambda line: line.full_total,
+                lambda known, line: _behind_months(line, lambda month: _is_full_month(line, month)),
+            ),
+            _MoneyRow(
+                "Ramp fees",
+                lambda line: line.ramp_total,
+                lambda known, line: _behind_months(line, lambda month: not _is_full_month(line, month)),
+            ),
+            _HEADLINE,
+        ),
+    ),
+    (
+        "Billed so far",
+        (
+            _MoneyRow(
+                "Full fees",
+                lambda line: line.full_invoiced,
+                lambda known, line: _behind_lines(known, line, lambda charge: _fee_of(charge) == "full"),
+            ),
+            _MoneyRow(
+                "Ramp fees",
+                lambda line: line.ramp_invoiced,
+                lambda known, line: _behind_lines(known, line, lambda charge: _fee_of(charge) == "ramp"),
+            ),
+            _MoneyRow(
+                "Adjustments",
+                lambda line: line.adjustments,
+                lambda known, line: _behind_lines(known, line, lambda charge: _fee_of(charge) == "other"),
+            ),
+            _MoneyRow(
+                "Usage",
+                lambda line: line.usage,
+                lambda known, line: _behind_lines(known, line, lambda charge: charge.kind is Kind.USAGE),
+            ),
+            _CREDITS,
+            _INVOICED,
+            _PAID,
+            _OUTSTANDING,
+        ),
+    ),
+    (
+        "Still to come",
+        (
+            _MoneyRow(
+                "Fixed fees not invoiced yet",
+                lambda line: line.remaining,
+                lambda known, line: _behind_months(
+                    line, lambda month, billed=_fee_months(known, line): month not in billed
+                ),
+            ),
+        ),
+    ),
+    (
+        "If the offtaker leaves as early as it may",
+        (
+            _WordRow("First day of notice", _first_notice),
+            _WordRow("Covered until", lambda line: Cell(text=date_text(line.values.firm_end))),
+            _FIRM,
+            _MoneyRow(
+                "Cancellable value",
+                lambda line: line.values.cancellable.value,
+                lambda known, line: line.values.cancellable.assumed,
+            ),
+        ),
+    ),
+    (
+        "Per GPU-hour, and take",
+        (
+            _WordRow("Implied price, 730 h a month", _implied),
+            _WordRow("Taken of what was entitled", _taken),
+        ),
+    ),
+)
 
 
 # --- series ----------------------------------------------------------------------------------------------
@@ -504,10 +528,18 @@ def _deadline_row(line: AgreementLine, deadline: Deadline, now: int, name: str) 
     )
 
 
-def _document_row(document: Document, known: Report, open_documents: Sequence[Open] | None) -> DocumentRow:
-    line = next(line for line in known.agreements if line.agreement.id == document.agreement)
+def _documents(known: Report, open_documents: Sequence[Open] | None) -> Iterable[DocumentRow]:
+    lines = {line.agreement.id: line for line in known.agreements}
+    left = None if open_documents is None else {item.number: item.left for item in open_documents}
+    for document in known.documents:
+        yield _document_row(document, lines[document.agreement], known.window.end, left)
+
+
+def _document_row(
+    document: Document, line: AgreementLine, now: int, left: Mapping[str, Money] | None
+) -> DocumentRow:
     credit = document.kind is DocumentKind.CREDIT_NOTE
-    status, tone = _status(document, known.window.end, open_documents)
+    status, tone = _status(document, now, left)
     return DocumentRow(
         number=document.number,
         kind="credit note" if credit else "invoice",
@@ -524,10 +556,10 @@ def _document_row(document: Document, known: Report, open_documents: Sequence[Op
     )
 
 
-def _status(document: Document, now: int, open_documents: Sequence[Open] | None) -> tuple[str, str]:
-    if open_documents is None:
+def _status(document: Document, now: int, open_left: Mapping[str, Money] | None) -> tuple[str, str]:
+    if open_left is None:
         return "", ""
-    left = next((item.left for item in open_documents if item.number == document.number), None)
+    left = open_left.get(document.number)
     if left is None:
         return "settled", "settled"
     late = left.minor > 0 and document.due_at <= now
@@ -544,7 +576,7 @@ def _assumptions(known: Report, fleet: Fleet | None, names: Mapping[str, str]) -
         for path, provenance in line.assumptions
     ]
     of_fleet = [
-        _assumption("fleet", "Fleet", path, provenance, "" if fleet is None else in_words(_walk(fleet, path)))
+        _assumption("fleet", _place(fleet, path), path, provenance, in_words(_walk(fleet, path)))
         for path, provenance in known.fleet_assumptions
     ]
     return (*agreements, *of_fleet)
@@ -554,6 +586,12 @@ def _assumption(id_: str, where: str, path: str, provenance: Provenance, value: 
     return AssumptionRow(
         anchor=_anchor(id_, path), where=where, path=path, value=value, source=provenance.source or "–"
     )
+
+
+def _place(fleet: Fleet | None, path: str) -> str:
+    """The fleet, and the site or pool that a path leads through."""
+    name = getattr(_walk(fleet, path.partition(".")[0]), "id", None)
+    return "Fleet" if name is None else f"Fleet, {name}"
 
 
 def _term(agreement: Agreement, path: str) -> str:
@@ -594,6 +632,6 @@ def in_words(value: Any) -> str:
     if isinstance(value, tuple):
         return "; ".join(in_words(item) for item in value)
     if is_dataclass(value):
-        terms = ((f.name.replace("_", " "), in_words(getattr(value, f.name))) for f in fields(value))
-        return ", ".join(f"{name} {text}" for name, text in terms if text)
+        said = ((f.name, in_words(getattr(value, f.name))) for f in fields(value) if f.name not in _ABOUT)
+        return ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in said if text)
     return str(value)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from offtake.agreements.clauses.availability_credit import AvailabilityCredit
 from offtake.agreements.model import Agreement
 from offtake.base.money import round_rate, share_of, total
-from offtake.rating.model import Charge, Kind, MonthFacts, charge, gpu_hours
+from offtake.rating.model import Charge, Kind, MonthFacts, charge, gpu_hours, percent
 
 
 def rate_availability_credit(
@@ -28,7 +28,8 @@ def rate_availability_credit(
     availability = round_rate(Fraction(entitled - lost, entitled) * 100, 4)
     text = (
         f"Availability credit for {facts.month}: {availability} % available, "
-        f"{gpu_hours(lost)} lost to outages; below {clause.band[rung].below:.2%} earns {credit:.0%} of the fee"
+        f"{gpu_hours(lost)} lost to outages; below {percent(clause.band[rung].below)} "
+        f"earns {percent(credit)} of the fee"
     )
     basis = (f"{path}.band[{rung}].below", f"{path}.band[{rung}].credit", f"{path}.cap")
     amount = -share_of(fee, Fraction(credit), agreement.rounding)

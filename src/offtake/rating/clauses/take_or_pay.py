@@ -8,7 +8,7 @@ from offtake.agreements.clauses.take_or_pay import TakeOrPay
 from offtake.agreements.clauses.usage_fee import UsageFee
 from offtake.agreements.model import Agreement
 from offtake.rating.clauses.usage_fee import usage_amount
-from offtake.rating.model import Charge, Kind, MonthFacts, charge, gpu_hours
+from offtake.rating.model import Charge, Kind, MonthFacts, charge, gpu_hours, percent
 
 
 def deficiency(clause: TakeOrPay, facts: MonthFacts) -> int:
@@ -31,7 +31,7 @@ def rate_take_or_pay(
     if usage is None or not short:
         return
     text = (
-        f"Deficiency of {gpu_hours(short)} in {facts.month}: {clause.share:.0%} of "
+        f"Deficiency of {gpu_hours(short)} in {facts.month}: {percent(clause.share)} of "
         f"{gpu_hours(facts.entitled)} committed, {gpu_hours(facts.taken)} taken"
     )
     basis = (f"{path}.share", f"{usage[0]}.rate_per_gpu_h")
