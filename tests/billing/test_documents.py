@@ -106,7 +106,7 @@ def test_what_a_payment_posts() -> None:
 
 
 def open_(number: str, left: int, due: int = 0) -> Open:
-    return Open(number=number, agreement="deal", due_at=due, left=Money(left, "USD"))
+    return Open(number=number, agreement="deal", issued_at=0, due_at=due, left=Money(left, "USD"))
 
 
 def applied(amount: int, *documents: Open) -> tuple[dict[str, int], int]:

@@ -59,16 +59,14 @@ def balanced(number: int, legs: list[tuple[str, int, str]]) -> Entry:
     return entry(f"e{number}", number, "t", made)
 
 
-@given(st.lists(legs_of, max_size=6), st.randoms())
+@given(st.lists(legs_of, max_size=6))
 def test_balances_are_the_sums_of_postings_in_any_order(
-    entries: list[list[tuple[str, int, str]]], random: object
+    entries: list[list[tuple[str, int, str]]],
 ) -> None:
     made = [balanced(i, legs) for i, legs in enumerate(entries)]
     balances: dict[tuple[str, str], int] = {}
     for item in made:
-        before = dict(balances)
         balances = post_to(balances, item)
-        assert before == {key: before[key] for key in before}  # posting makes a new mapping
         ensure_balanced(balances)
     backwards: dict[tuple[str, str], int] = {}
     for item in reversed(made):

@@ -21,6 +21,7 @@ from offtake.formats.plain import to_plain
 from offtake.workflows.apply import Changes, apply_folder, plan_folder, plan_from_nothing
 from offtake.workflows.book import Book
 from offtake.workflows.report import Report, report_of
+from offtake.workflows.state import is_simulated
 from offtake.workflows.status import Status, status_of
 from offtake.workflows.tick import tick
 from offtake.workflows.write_report import write_report
@@ -140,6 +141,13 @@ def apply(
         _refuse_oversold(plan_from_nothing(loaded))
     target = Book(directory, create=True)
     try:
+        if is_simulated(target.state):
+            raise RefusedByRule(
+                Refused(
+                    code="simulated_book",
+                    sentence=f"the book in {directory} was made by a simulation; choose another --book",
+                )
+            )
         now = max(wall_clock(), target.state.now)
         if not allow_oversold:
             _refuse_oversold(plan_folder(target, loaded, now))
@@ -185,7 +193,9 @@ def status(book: BookDirectory, json_: Json = False) -> None:
 
 
 def _draw_status(out: Console, known: Status) -> None:
-    out.print(f"[bold]{known.operator}[/], {known.facts:,} facts, head {known.head[:12]}, as of {known.now}")
+    out.print(
+        f"[bold]{known.operator}[/]{', simulated' if known.simulated else ''}, {known.facts:,} facts, head {known.head[:12]}, as of {known.now}"
+    )
     pools = table("Capacity now, GPUs", "pool", ">nameplate", ">available", ">firm", ">held", ">free")
     for pool in known.pools:
         pools.add_row(

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from offtake.base.errors import BadInput, Problem
 from offtake.base.months import Month, month_of, months_in, parse_month
+from offtake.base.outcome import Refused
 from offtake.base.time import Interval
 from offtake.cli.books import draw_totals, oversold_refusal, plain_totals
 from offtake.cli.options import FolderPath, Json, RefusedByRule
@@ -107,7 +108,18 @@ def _until(folder: Folder, through: str | None) -> int:
 
 
 def _forget(directory: Path) -> None:
-    """Remove what an earlier run wrote, and nothing else."""
+    """Remove what an earlier run wrote, and nothing else; a live book is never removed."""
+    if (directory / DATABASE).exists():
+        book = Book(directory, projected=False)
+        simulated = book.database.find("simulation.begun", "simulation") or not book.database.head()[0]
+        book.close()
+        if not simulated:
+            raise RefusedByRule(
+                Refused(
+                    code="live_book",
+                    sentence=f"the book in {directory} is a live one; --fresh won't remove it",
+                )
+            )
     for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "report.html"):
         (directory / name).unlink(missing_ok=True)
     for name in ("lake", "invoices"):

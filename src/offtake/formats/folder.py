@@ -23,6 +23,7 @@ from offtake.agreements.check import check_pools
 from offtake.agreements.clauses.delivery import Remedy
 from offtake.agreements.model import Agreement
 from offtake.agreements.terms import Provenance, Side
+from offtake.base.canonical import canonical_bytes, digest
 from offtake.base.curve import Curve
 from offtake.base.declared import Declared
 from offtake.base.errors import BadInput, Problem
@@ -228,6 +229,7 @@ class Folder:
 
     Attributes:
         texts: the text of ``fleet.toml`` and of each agreement, by relative path; what the book records.
+        digest: hash of every file a run reads, so that a run isn't gone on with after a change.
     """
 
     path: Path
@@ -239,6 +241,7 @@ class Folder:
     takes: tuple[TakeDeclaration, ...]
     scenario: Scenario
     texts: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
 
 
 def load_folder(path: Path) -> Folder:
@@ -276,6 +279,25 @@ def load_folder(path: Path) -> Folder:
             for name, text in texts.items()
             if name == "fleet.toml" or name.startswith("agreements/")
         },
+        digest=_digest(path, texts),
+    )
+
+
+def _digest(path: Path, texts: Mapping[str, str]) -> str:
+    """Of the texts, and of the bytes of demand series and workloads."""
+    data = sorted(
+        file
+        for part in ("demand", "workload")
+        for file in (path / part).glob("*")
+        if file.is_file() and file.suffix != ".toml"
+    )
+    return digest(
+        canonical_bytes(
+            {
+                "texts": dict(texts),
+                "data": {str(file.relative_to(path)): digest(file.read_bytes()) for file in data},
+            }
+        )
     )
 
 

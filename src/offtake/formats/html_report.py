@@ -382,13 +382,20 @@ def _layered(*layers: Any, height: int) -> Any:
     return alt.layer(*layers, data=alt.NamedData("rows")).properties(height=height)
 
 
+def _folded(keys: Iterable[str], part: str, value: str) -> alt.Chart:
+    """One row for each of several columns."""
+    import altair as alt
+
+    names: list[str | alt.FieldName] = [*keys]
+    return alt.Chart().transform_fold(names, as_=[part, value])
+
+
 def _stacked(x: alt.X, keys: Sequence[str], colours: Sequence[str]) -> Any:
     """Areas on each other, the first at the bottom."""
     import altair as alt
 
     return (
-        alt.Chart()
-        .transform_fold(list(keys), as_=["part", "gpus"])
+        _folded(keys, "part", "gpus")
         .transform_calculate(rank=f"indexof({json.dumps(list(keys))}, datum.part)")
         .mark_area(interpolate="step-after")
         .encode(
@@ -469,8 +476,7 @@ def _worth_chart(currency: str, names: Sequence[str], colours: Sequence[str]) ->
 
     y = alt.Y("name:N", sort=list(names), axis=None, scale=alt.Scale(paddingInner=0.55, paddingOuter=0.5))
     bars = (
-        alt.Chart()
-        .transform_fold(["firm", "cancellable"], as_=["part", "amount"])
+        _folded(["firm", "cancellable"], "part", "amount")
         .mark_bar()
         .encode(
             x=alt.X(**_money_axis("amount", currency), stack="zero"),
@@ -497,8 +503,7 @@ def _fees_chart(currency: str, colour: str, months: int) -> Any:
     x = _month_axis(months, labels=False)
     keys, colours = ["fees", "usage", "credits"], [colour, _HELD, _SHORT]
     bars = (
-        alt.Chart()
-        .transform_fold(keys, as_=["part", "amount"])
+        _folded(keys, "part", "amount")
         .mark_bar()
         .encode(
             x=x,
@@ -566,7 +571,7 @@ def _bundle() -> str:
     import vl_convert
 
     version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    bundle: str = vl_convert.javascript_bundle(vl_version=version)
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
     return bundle.replace("</script", "<\\/script")
 
 

@@ -37,7 +37,9 @@ def render_document(document: Document) -> bytes:
             handed over as JSON and set as text.
     """
     inputs = {"document": json.dumps(_plain(document), ensure_ascii=False)}
-    rendered: bytes = _compiler().compile(_template(), format="pdf", sys_inputs=inputs, timestamp=0)
+    rendered = _compiler().compile(_template(), format="pdf", sys_inputs=inputs, timestamp=0)
+    if not isinstance(rendered, bytes):  # a list is for formats with a file for each page
+        raise TypeError(f"Typst gave {type(rendered).__name__} for {document.number}, not one file")
     return rendered
 
 
@@ -100,16 +102,14 @@ def _ask(document: Document) -> str:
     return f"Payable by {due}{advance}"
 
 
-def _check(document: Document) -> list[str]:
-    return [
-        f"Each line is one charge under one clause of agreement {document.agreement}, calculated exactly from "
-        "the agreement's text and the month's facts and rounded once; the lines sum to the total without a "
-        "further rounding.",
-        f"This PDF is a view of the fact “document.issued {document.number}” in {document.operator}'s book, whose "
-        "facts are chained by SHA-256, so that a later change of any of them shows.",
-        f"From the book, “offtake invoice show {document.number}” prints the same lines with the terms each "
-        "rests on.",
-    ]
+def _check(document: Document) -> str:
+    return (
+        f"Each line is one charge under one clause of agreement {document.agreement}, calculated exactly "
+        "from the agreement's text and the month's facts and rounded once; the lines sum to the total "
+        f"without a further rounding. This PDF is a view of the fact “document.issued {document.number}” in "
+        f"{document.operator}'s book, whose facts are chained by SHA-256, so that a later change of any of "
+        f"them shows. From the book, “offtake invoice show {document.number}” prints these lines again."
+    )
 
 
 def amount_text(amount: Money) -> str:

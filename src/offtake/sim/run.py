@@ -16,6 +16,7 @@ from offtake.billing.document import in_advance, owed
 from offtake.formats.folder import Folder
 from offtake.sim.workloads import workload_of
 from offtake.sim.world import Happening, Workload, happenings, read_meters
+from offtake.store.fact import Fact
 from offtake.workflows.apply import apply_folder, folder_facts
 from offtake.workflows.book import Book, Branch
 from offtake.workflows.record import record_event, record_payment, record_readings
@@ -60,14 +61,22 @@ class Simulation:
     def check(self) -> Refused | None:
         """Why this folder can't go on with this book, or None.
 
-        Refusals: `folder_changed` when a run has begun and the folder isn't what it began with.
+        Refusals, in order: `live_book` when the book wasn't made by a simulation, `folder_changed` when a run
+        has begun and the folder isn't what it began with.
         """
         if self._book.state.head[0] == 0:
             return None
-        new = folder_facts(Branch(self._book), self._folder, self._book.state.now)
-        if not new:
+        begun = self._book.state.body("simulation", "simulation")
+        if begun is None:
+            return Refused(
+                code="live_book",
+                sentence=f"the book in {self._book.directory} is a live one; nothing may be simulated in it. "
+                "Choose another --out",
+            )
+        if begun["folder"] == self._folder.digest:
             return None
-        what = ", ".join(f"{fact.kind} {fact.id}" for fact in new)
+        new = folder_facts(Branch(self._book), self._folder, self._book.state.now)
+        what = ", ".join(f"{fact.kind} {fact.id}" for fact in new) or "scenario, take, workload or settings"
         return Refused(
             code="folder_changed",
             sentence=f"the run in {self._book.directory} began with another folder ({what}); "
@@ -96,7 +105,11 @@ class Simulation:
 
     def _step(self, now: int, result: RunResult) -> None:
         if self._book.state.head[0] == 0:
-            apply_folder(self._book, self._folder, now)
+            body = {"folder": self._folder.digest, "through": str(self._folder.settings.last)}
+            begun = Fact(
+                kind="simulation.begun", id="simulation", effective_at=now, recorded_at=now, body=body
+            )
+            apply_folder(self._book, self._folder, now, first=[begun])
         for happening in self._happenings:
             if happening.at == now or (happening.at < now == self._window.start):
                 self._meet(happening, now, result)

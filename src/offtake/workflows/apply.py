@@ -135,7 +135,14 @@ def oversold_in(state: State, claims: Sequence[Claim], window: Interval) -> dict
     return {pools: curve for pools, curve in found.items() if curve != Curve.zero()}
 
 
-def apply_folder(book: Book, folder: Folder, now: int) -> list[Recorded]:
-    """Record what is new in a folder, in one transaction; nothing when the book is in line with it."""
+def apply_folder(book: Book, folder: Folder, now: int, *, first: Sequence[Fact] = ()) -> list[Recorded]:
+    """Record what is new in a folder, in one transaction; nothing when the book is in line with it.
+
+    Args:
+        book: written to.
+        folder: what the book is to say.
+        now: the instant of recording.
+        first: facts to record before the folder's own, in the same transaction.
+    """
     with book.writing():
-        return book.append(folder_facts(book, folder, now))
+        return book.append([*first, *folder_facts(book, folder, now)])

@@ -25,7 +25,7 @@ from offtake.formats.folder import parse_fleet
 from offtake.formats.plain import from_plain
 from offtake.rating.model import Kind
 from offtake.workflows.book import Book
-from offtake.workflows.state import Body, State, month_key
+from offtake.workflows.state import Body, State, is_simulated, month_key
 from offtake.workflows.view import (
     agreement_ids,
     agreement_of,
@@ -130,6 +130,7 @@ class Report:
     """The whole book at one position of its log."""
 
     operator: str
+    simulated: bool
     currency: str
     time_zone: str
     window: Interval
@@ -160,6 +161,7 @@ def report_of(book: Book, *, with_fleet: bool = True) -> Report:
     toml = state.body("fleet", "fleet") or {}
     return Report(
         operator=str(settings["operator"]),
+        simulated=is_simulated(state),
         currency=str(settings["currency"]),
         time_zone=str(settings["time_zone"]),
         window=window,

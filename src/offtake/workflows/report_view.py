@@ -47,13 +47,10 @@ from offtake.workflows.report import AgreementLine, FleetDays, Report
 _NONE = Cell(text="–")
 _ABOUT = ("source", "assumed")  # terms about a term, which have their own column
 _SIMPLIFICATIONS = (
-    "The charts of the fleet show averages over days of 24 hours from the first instant of the period; "
-    "figures of money and take are exact and don't come from them.",
+    "Charts of the fleet show averages of days of 24 hours; figures of money and take don't come from them.",
     "GPUs are held in whole nodes, so a holder may hold a few more than its agreement says.",
-    "Firm value reads one right only: the offtaker leaving for convenience, by notice on the first day it may, "
-    "under the agreement as it stands.",
-    "The implied price spreads the full monthly fee over every GPU of the full quantity; the fee also pays for "
-    "CPUs, network and power.",
+    "Firm value reads one right only: leaving for convenience by notice on the first day there may be one.",
+    "The implied price spreads the full fee over every GPU, though it also pays for CPUs, network and power.",
     "Amounts carry no tax.",
 )
 
@@ -68,7 +65,7 @@ def report_view(
         open_documents: documents with something left to settle; without them the page gives no status.
         fleet: as declared, for the values of its assumed terms.
     """
-    names = _names(known.agreements)
+    names, each = _names(known.agreements), _each(known, open_documents)
     opening, closing = (
         date_text(local_date(at, known.time_zone)) for at in (known.window.start, known.window.end)
     )
@@ -80,9 +77,9 @@ def report_view(
         position=known.head[0],
         head=known.head[1],
         sentence=_sentence(known),
-        cards=_cards(known),
+        cards=_cards(known, each),
         columns=(*names.values(), *(["All"] if _has_all(known) else [])),
-        figures=_figures(known),
+        figures=_figures(each, with_all=_has_all(known)),
         fleet=_fleet_series(known, names),
         months=tuple(_month_series(line, names[line.agreement.id]) for line in known.agreements),
         worth=tuple(_worth(line, names[line.agreement.id]) for line in known.agreements),
@@ -143,27 +140,22 @@ def _sentence(known: Report) -> str:
     )
 
 
-def _cards(known: Report) -> tuple[Card, ...]:
-    lines = known.agreements
+def _cards(known: Report, each: Sequence[_Own]) -> tuple[Card, ...]:
     return (
-        (
-            _money_card(known, _HEADLINE, note="every fixed fee through the terms"),
-            _money_card(known, _FIRM, note="if every offtaker left as early as it may"),
-            _money_card(known, _INVOICED, note=f"{len(known.documents):,} documents, credits deducted"),
-            _money_card(known, _PAID, note="received against documents"),
-            _money_card(known, _OUTSTANDING, note="on documents, due or not"),
-            _money_card(known, _CREDITS, note="given for what wasn't delivered"),
-            *_fleet_cards(known.fleet, known.window.end),
-        )
-        if lines
-        else tuple(_fleet_cards(known.fleet, known.window.end))
+        _money_card(known, each, _HEADLINE, note="every fixed fee through the terms"),
+        _money_card(known, each, _FIRM, note="if every offtaker left as early as it may"),
+        _money_card(known, each, _INVOICED, note=f"{len(known.documents):,} documents, credits deducted"),
+        _money_card(known, each, _PAID, note="received against documents"),
+        _money_card(known, each, _OUTSTANDING, note="on documents, due or not"),
+        _money_card(known, each, _CREDITS, note="given for what wasn't delivered"),
+        *_fleet_cards(known.fleet, known.window.end),
     )
 
 
-def _money_card(known: Report, row: _MoneyRow, *, note: str) -> Card:
-    sums = _sums(known, (amount for line in known.agreements if (amount := row.amount(line)) is not None))
+def _money_card(known: Report, each: Sequence[_Own], row: _MoneyRow, *, note: str) -> Card:
+    sums = _sums(known, (amount for own in each if (amount := row.amount(own)) is not None))
     exact = " + ".join(f"{amount_text(amount)} {amount.currency}" for amount in sums)
-    marks = tuple(mark for line in known.agreements for mark in _marks(line, row.rests_on(known, line)))
+    marks = tuple(mark for own in each for mark in row.marks(own))
     return Card(name=row.name, value=Cell(text=_short(sums), exact=exact, marks=marks), note=note)
 
 
@@ -188,20 +180,14 @@ def _percent(part: int, whole: int) -> str:
     return f"{round_rate(Fraction(100 * part, whole), 1)} %" if whole else "–"
 
 
-def _figures(known: Report) -> tuple[FigureGroup, ...]:
+def _figures(each: Sequence[_Own], *, with_all: bool) -> tuple[FigureGroup, ...]:
     """The statement; a row that says nothing of any agreement is left out."""
-    with_all = _has_all(known)
-    groups = (
-        FigureGroup(
-            name=name,
-            rows=tuple(
-                (row.name, cells)
-                for row in rows
-                if any(cell != _NONE for cell in (cells := row.cells(known, with_all=with_all)))
-            ),
+    groups = []
+    for name, rows in _STATEMENT:
+        told = ((row.name, row.cells(each, with_all=with_all)) for row in rows)
+        groups.append(
+            FigureGroup(name=name, rows=tuple(r for r in told if any(cell != _NONE for cell in r[1])))
         )
-        for name, rows in _STATEMENT
-    )
     return tuple(group for group in groups if group.rows)
 
 
@@ -238,34 +224,80 @@ def _marks(line: AgreementLine, paths: Iterable[str], *, within: str = "") -> tu
     return tuple(found.values())
 
 
-def _behind_lines(known: Report, line: AgreementLine, select: Callable[[Charge], bool]) -> tuple[str, ...]:
-    """Assumed terms behind the charges of an agreement's documents."""
-    own = (document for document in known.documents if document.agreement == line.agreement.id)
-    charges = (charge for document in own for charge in document.lines if select(charge))
-    return tuple(dict.fromkeys(path for charge in charges for path in charge.assumed))
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """An agreement's line with the charges of its documents, and of those with something left to settle."""
+
+    line: AgreementLine
+    charges: tuple[Charge, ...]
+    open_charges: tuple[Charge, ...]
+
+    def behind(self, select: Callable[[Charge], bool] | None = None) -> tuple[str, ...]:
+        """Assumed terms behind charges, behind all of them by default."""
+        charges = (charge for charge in self.charges if select is None or select(charge))
+        return tuple(dict.fromkeys(path for charge in charges for path in charge.assumed))
+
+    def behind_open(self) -> tuple[str, ...]:
+        """Assumed terms behind what is still to settle."""
+        return tuple(dict.fromkeys(path for charge in self.open_charges for path in charge.assumed))
+
+    def behind_months(self, select: Callable[[Month], bool]) -> tuple[str, ...]:
+        """Assumed terms behind the scheduled fees of months."""
+        items = fee_schedule(self.line.agreement)
+        return self.line.agreement.sheet.assumed(tuple(p for i in items if select(i.month) for p in i.basis))
+
+    def behind_full_fee(self) -> tuple[str, ...]:
+        """Assumed terms behind one full month."""
+        fee = self.line.agreement.first_of(MonthlyFee)
+        return self.line.agreement.sheet.assumed((f"{fee[0]}.amount",)) if fee else ()
+
+    def is_full(self, month: Month) -> bool:
+        """Whether a month owes the full fee."""
+        fee = self.line.agreement.first_of(MonthlyFee)
+        return fee is not None and fee[1].first <= month <= fee[1].last
+
+    def is_ramp(self, month: Month) -> bool:
+        """Whether a month's fixed fee is another than the full one."""
+        return not self.is_full(month)
+
+    def is_to_come(self, month: Month) -> bool:
+        """Whether no document holds a fee for a month."""
+        return all(charge.month != month or charge.kind is not Kind.FEE for charge in self.charges)
 
 
-def _behind_months(line: AgreementLine, select: Callable[[Month], bool]) -> tuple[str, ...]:
-    """Assumed terms behind the scheduled fees of an agreement's months."""
-    paths = (path for item in fee_schedule(line.agreement) if select(item.month) for path in item.basis)
-    return line.agreement.sheet.assumed(tuple(paths))
+def _each(known: Report, open_documents: Sequence[Open] | None) -> tuple[_Own, ...]:
+    """Where it isn't known which documents are open, each may be."""
+    left = None if open_documents is None else {item.number for item in open_documents}
+    charges: dict[str, list[Charge]] = {line.agreement.id: [] for line in known.agreements}
+    open_charges: dict[str, list[Charge]] = {line.agreement.id: [] for line in known.agreements}
+    for document in known.documents:
+        charges[document.agreement] += document.lines
+        if left is None or document.number in left:
+            open_charges[document.agreement] += document.lines
+    return tuple(
+        _Own(line, tuple(charges[line.agreement.id]), tuple(open_charges[line.agreement.id]))
+        for line in known.agreements
+    )
 
 
-def _is_full_month(line: AgreementLine, month: Month) -> bool:
-    fee = line.agreement.first_of(MonthlyFee)
-    return fee is not None and fee[1].first <= month <= fee[1].last
+def _is_credit(charge: Charge) -> bool:
+    return charge.kind is Kind.CREDIT
 
 
-def _fee_months(known: Report, line: AgreementLine) -> set[Month]:
-    """Months whose fees are on a document."""
-    own = (document for document in known.documents if document.agreement == line.agreement.id)
-    return {charge.month for document in own for charge in document.lines if charge.kind is Kind.FEE}
+def _is_usage(charge: Charge) -> bool:
+    return charge.kind is Kind.USAGE
 
 
-def _fee_of(charge: Charge) -> str:
-    """What a fee line is: full, ramp or an adjustment; empty for what is no fee."""
-    clause = charge.clause.partition("[")[0]
-    return {"monthly_fee": "full", "ramp": "ramp"}.get(clause, "other") if charge.kind is Kind.FEE else ""
+def _is_full(charge: Charge) -> bool:
+    return charge.kind is Kind.FEE and charge.clause.partition("[")[0] == "monthly_fee"
+
+
+def _is_ramp(charge: Charge) -> bool:
+    return charge.kind is Kind.FEE and charge.clause.partition("[")[0] == "ramp"
+
+
+def _is_adjustment(charge: Charge) -> bool:
+    return charge.kind is Kind.FEE and not _is_full(charge) and not _is_ramp(charge)
 
 
 # --- the rows of the statement ---------------------------------------------------------------------------
@@ -276,20 +308,22 @@ class _MoneyRow:
     """A row of amounts: where each comes from, and which assumed terms it rests on."""
 
     name: str
-    amount: Callable[[AgreementLine], Money | None]
-    rests_on: Callable[[Report, AgreementLine], tuple[str, ...]] = lambda known, line: ()
+    amount: Callable[[_Own], Money | None]
+    rests_on: Callable[[_Own], tuple[str, ...]] | None = None
     summed: bool = True
 
-    def cells(self, known: Report, *, with_all: bool) -> tuple[Cell, ...]:
-        lines = known.agreements
-        cells = tuple(
-            _money_cell(self.amount(line), _marks(line, self.rests_on(known, line))) for line in lines
-        )
+    def marks(self, own: _Own) -> tuple[Mark, ...]:
+        """Assumptions the amount rests on; money received is a fact and rests on none."""
+        return () if self.rests_on is None else _marks(own.line, self.rests_on(own))
+
+    def cells(self, each: Sequence[_Own], *, with_all: bool) -> tuple[Cell, ...]:
+        """One for each agreement, and their sum."""
+        cells = tuple(_money_cell(self.amount(own), self.marks(own)) for own in each)
         if not with_all:
             return cells
-        amounts = (amount for line in lines if self.summed and (amount := self.amount(line)) is not None)
+        amounts = (amount for own in each if self.summed and (amount := self.amount(own)) is not None)
         marks = (mark for cell in cells for mark in cell.marks)
-        return (*cells, _money_cell(total(amounts, lines[0].agreement.currency), marks))
+        return (*cells, _money_cell(total(amounts, each[0].line.agreement.currency), marks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,13 +333,13 @@ class _WordRow:
     name: str
     cell: Callable[[AgreementLine], Cell]
 
-    def cells(self, known: Report, *, with_all: bool) -> tuple[Cell, ...]:
-        return (*(self.cell(line) for line in known.agreements), *((_NONE,) if with_all else ()))
+    def cells(self, each: Sequence[_Own], *, with_all: bool) -> tuple[Cell, ...]:
+        """One for each agreement."""
+        return (*(self.cell(own.line) for own in each), *((_NONE,) if with_all else ()))
 
 
-def _full_fee_terms(known: Report, line: AgreementLine) -> tuple[str, ...]:
-    fee = line.agreement.first_of(MonthlyFee)
-    return line.agreement.sheet.assumed((f"{fee[0]}.amount",)) if fee else ()
+def _full_months(line: AgreementLine) -> Cell:
+    return Cell(text=str(line.full_months)) if line.full_months else _NONE
 
 
 def _first_notice(line: AgreementLine) -> Cell:
@@ -313,6 +347,10 @@ def _first_notice(line: AgreementLine) -> Cell:
     if notice is None:
         return Cell(text="no such right")
     return Cell(text=date_text(notice), marks=_marks(line, line.values.firm.assumed, within="termination"))
+
+
+def _covered_until(line: AgreementLine) -> Cell:
+    return Cell(text=date_text(line.values.firm_end))
 
 
 def _implied(line: AgreementLine) -> Cell:
@@ -329,108 +367,57 @@ def _taken(line: AgreementLine) -> Cell:
 
 
 _HEADLINE = _MoneyRow(
-    "Headline value",
-    lambda line: line.values.headline.value,
-    lambda known, line: line.values.headline.assumed,
+    "Headline value", lambda own: own.line.values.headline.value, lambda own: own.line.values.headline.assumed
 )
 _FIRM = _MoneyRow(
-    "Firm value", lambda line: line.values.firm.value, lambda known, line: line.values.firm.assumed
+    "Firm value", lambda own: own.line.values.firm.value, lambda own: own.line.values.firm.assumed
 )
-_INVOICED = _MoneyRow(
-    "Invoiced",
-    lambda line: line.invoiced,
-    lambda known, line: _behind_lines(known, line, lambda charge: True),
+_CANCELLABLE = _MoneyRow(
+    "Cancellable value",
+    lambda own: own.line.values.cancellable.value,
+    lambda own: own.line.values.cancellable.assumed,
 )
-_CREDITS = _MoneyRow(
-    "Credits",
-    lambda line: line.credits,
-    lambda known, line: _behind_lines(known, line, lambda charge: charge.kind is Kind.CREDIT),
+_INVOICED = _MoneyRow("Invoiced", lambda own: own.line.invoiced, lambda own: own.behind())
+_CREDITS = _MoneyRow("Credits", lambda own: own.line.credits, lambda own: own.behind(_is_credit))
+_PAID = _MoneyRow("Paid", lambda own: own.line.invoiced - own.line.outstanding)
+_OUTSTANDING = _MoneyRow("Outstanding", lambda own: own.line.outstanding, _Own.behind_open)
+
+_TERM = (
+    _MoneyRow("Full monthly fee", lambda own: own.line.full_fee, _Own.behind_full_fee, summed=False),
+    _WordRow("Full months", _full_months),
+    _MoneyRow("Full fees", lambda own: own.line.full_total, lambda own: own.behind_months(own.is_full)),
+    _MoneyRow("Ramp fees", lambda own: own.line.ramp_total, lambda own: own.behind_months(own.is_ramp)),
+    _HEADLINE,
 )
-_PAID = _MoneyRow("Paid", lambda line: line.invoiced - line.outstanding)
-_OUTSTANDING = _MoneyRow("Outstanding", lambda line: line.outstanding)
+_BILLED = (
+    _MoneyRow("Full fees", lambda own: own.line.full_invoiced, lambda own: own.behind(_is_full)),
+    _MoneyRow("Ramp fees", lambda own: own.line.ramp_invoiced, lambda own: own.behind(_is_ramp)),
+    _MoneyRow("Adjustments", lambda own: own.line.adjustments, lambda own: own.behind(_is_adjustment)),
+    _MoneyRow("Usage", lambda own: own.line.usage, lambda own: own.behind(_is_usage)),
+    _CREDITS,
+    _INVOICED,
+    _PAID,
+    _OUTSTANDING,
+)
+_TO_COME = _MoneyRow(
+    "Fixed fees not invoiced yet",
+    lambda own: own.line.remaining,
+    lambda own: own.behind_months(own.is_to_come),
+)
+_LEAVING = (
+    _WordRow("First day of notice", _first_notice),
+    _WordRow("Covered until", _covered_until),
+    _FIRM,
+    _CANCELLABLE,
+)
+_RATES = (_WordRow("Implied price, 730 h a month", _implied), _WordRow("Taken of what was entitled", _taken))
 
 _STATEMENT: tuple[tuple[str, tuple[_MoneyRow | _WordRow, ...]], ...] = (
-    (
-        "Over the term",
-        (
-            _MoneyRow("Full monthly fee", lambda line: line.full_fee, _full_fee_terms, summed=False),
-            _WordRow(
-                "Full months", lambda line: Cell(text=str(line.full_months)) if line.full_months else _NONE
-            ),
-            _MoneyRow(
-                "Full fees",
-                lambda line: line.full_total,
-                lambda known, line: _behind_months(line, lambda month: _is_full_month(line, month)),
-            ),
-            _MoneyRow(
-                "Ramp fees",
-                lambda line: line.ramp_total,
-                lambda known, line: _behind_months(line, lambda month: not _is_full_month(line, month)),
-            ),
-            _HEADLINE,
-        ),
-    ),
-    (
-        "Billed so far",
-        (
-            _MoneyRow(
-                "Full fees",
-                lambda line: line.full_invoiced,
-                lambda known, line: _behind_lines(known, line, lambda charge: _fee_of(charge) == "full"),
-            ),
-            _MoneyRow(
-                "Ramp fees",
-                lambda line: line.ramp_invoiced,
-                lambda known, line: _behind_lines(known, line, lambda charge: _fee_of(charge) == "ramp"),
-            ),
-            _MoneyRow(
-                "Adjustments",
-                lambda line: line.adjustments,
-                lambda known, line: _behind_lines(known, line, lambda charge: _fee_of(charge) == "other"),
-            ),
-            _MoneyRow(
-                "Usage",
-                lambda line: line.usage,
-                lambda known, line: _behind_lines(known, line, lambda charge: charge.kind is Kind.USAGE),
-            ),
-            _CREDITS,
-            _INVOICED,
-            _PAID,
-            _OUTSTANDING,
-        ),
-    ),
-    (
-        "Still to come",
-        (
-            _MoneyRow(
-                "Fixed fees not invoiced yet",
-                lambda line: line.remaining,
-                lambda known, line: _behind_months(
-                    line, lambda month, billed=_fee_months(known, line): month not in billed
-                ),
-            ),
-        ),
-    ),
-    (
-        "If the offtaker leaves as early as it may",
-        (
-            _WordRow("First day of notice", _first_notice),
-            _WordRow("Covered until", lambda line: Cell(text=date_text(line.values.firm_end))),
-            _FIRM,
-            _MoneyRow(
-                "Cancellable value",
-                lambda line: line.values.cancellable.value,
-                lambda known, line: line.values.cancellable.assumed,
-            ),
-        ),
-    ),
-    (
-        "Per GPU-hour, and take",
-        (
-            _WordRow("Implied price, 730 h a month", _implied),
-            _WordRow("Taken of what was entitled", _taken),
-        ),
-    ),
+    ("Over the term", _TERM),
+    ("Billed so far", _BILLED),
+    ("Still to come", (_TO_COME,)),
+    ("If the offtaker leaves as early as it may", _LEAVING),
+    ("Per GPU-hour, and take", _RATES),
 )
 
 
@@ -444,7 +431,7 @@ def _fleet_series(known: Report, names: Mapping[str, str]) -> FleetSeries:
     held_all = _together(fleet.held.values(), len(seconds))
     taken_all = _together(fleet.taken.values(), len(seconds))
     return FleetSeries(
-        # A day is named by its middle: a change of clocks shifts days of 24 hours against local ones by an hour.
+        # A day is named by its middle: changes of clocks shift days of 24 hours against local ones.
         days=[str(local_date(int(start) + DAY_S // 2, known.time_zone)) for start in fleet.starts],
         holders=tuple((name, _averages(values, seconds)) for name, values in _held_by_name(fleet, names)),
         nameplate=_averages(fleet.nameplate, seconds),
@@ -617,21 +604,26 @@ def _walk(value: Any, path: str) -> Any:
 
 def in_words(value: Any) -> str:
     """A term's value for people: numbers with separators, dates spelt out, sections term by term."""
-    if value is None:
-        return ""
-    if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, date):
-        return date_text(value)
-    if isinstance(value, Decimal | int):
-        return f"{value:,f}" if isinstance(value, Decimal) else f"{value:,}"
-    if isinstance(value, Month):
-        return month_text(value)
-    if isinstance(value, tuple):
-        return "; ".join(in_words(item) for item in value)
-    if is_dataclass(value):
-        said = ((f.name, in_words(getattr(value, f.name))) for f in fields(value) if f.name not in _ABOUT)
-        return ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in said if text)
-    return str(value)
+    match value:
+        case None:
+            text = ""
+        case Enum():
+            text = str(value.value)
+        case bool():
+            text = "yes" if value else "no"
+        case date():
+            text = date_text(value)
+        case Month():
+            text = month_text(value)
+        case Decimal():
+            text = f"{value:,f}"
+        case int():
+            text = f"{value:,}"
+        case tuple():
+            text = "; ".join(in_words(item) for item in value)
+        case _ if is_dataclass(value):
+            said = ((f.name, in_words(getattr(value, f.name))) for f in fields(value) if f.name not in _ABOUT)
+            text = ", ".join(f"{name.replace('_', ' ')} {term}" for name, term in said if term)
+        case _:
+            text = str(value)
+    return text

@@ -216,6 +216,7 @@ def _entry(state: State, fact: Fact, seq: int, change: Change) -> None:
 
 _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "book.opened": _item("book"),
+    "simulation.begun": _item("simulation"),
     "fleet.declared": _item("fleet"),
     "agreement.signed": _item("agreement"),
     "agreement.amended": _item("agreement"),
@@ -242,6 +243,11 @@ KINDS = tuple(_PROJECTORS)
 def month_key(body: Body) -> Month:
     """A month from its plain form."""
     return Month(int(body["year"]), int(body["month"]))
+
+
+def is_simulated(state: State) -> bool:
+    """Whether the book was made by a simulation, so that nothing in it really happened."""
+    return bool(state.of("simulation"))
 
 
 def balances(state: State) -> dict[tuple[str, str], int]:

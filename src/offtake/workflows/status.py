@@ -14,6 +14,7 @@ from offtake.base.time import Interval, format_instant
 from offtake.claims.model import Firmness
 from offtake.workflows.allocate import held_rows
 from offtake.workflows.book import Book
+from offtake.workflows.state import is_simulated
 from offtake.workflows.view import agreement_ids, agreement_of, capacities_of, claims_in, open_documents
 
 _AHEAD = 8
@@ -58,6 +59,7 @@ class Status:
     """The book at its clock."""
 
     operator: str
+    simulated: bool
     facts: int
     head: str
     now: str
@@ -88,6 +90,7 @@ def status_of(book: Book) -> Status:
     )
     return Status(
         operator=str(settings["operator"]),
+        simulated=is_simulated(state),
         facts=state.head[0],
         head=state.head[1],
         now=format_instant(state.now),
