@@ -1,8 +1,8 @@
 """Runs a folder in children that kill themselves at chosen points, and lets them go on: one JSON line each.
 
-Started as a program of its own (``python -m tests.simulation.kill_driver FOLDER WORK KILLS SEED``): it
-imports everything once and forks, so that a run costs no import. A point is any moment at which the book or
-its lake touches the disk, before and after.
+Started as a program of its own (``python -m tests.simulation.kill_driver FOLDER WORK CHOICE``, a choice in
+JSON): it imports everything once and forks, so that a run costs no import. A point is any moment at which the
+book or its lake touches the disk, before and after.
 """
 
 from __future__ import annotations
@@ -112,8 +112,16 @@ def forked(work: Callable[[], dict[str, Any]], answer: Path) -> int:
     return os.waitpid(pid, 0)[1]
 
 
-def main(folder: Path, work: Path, kills: int, seed: int) -> None:
-    """A whole run, then runs that die once or twice and go on."""
+def chosen(points: list[str], choice: dict[str, Any]) -> list[int]:
+    """Points to die at: one at random in each of so many stretches, among the first so many of a kind."""
+    dice = random.Random(choice["seed"])
+    candidates = [i for i, name in enumerate(points) if choice["at"] in (None, name)][: choice["first"]]
+    kills, count = choice["kills"], len(candidates)
+    return [candidates[dice.randrange(count * k // kills, count * (k + 1) // kills)] for k in range(kills)]
+
+
+def main(folder: Path, work: Path, choice: dict[str, Any]) -> None:
+    """A whole run, then runs that die and go on."""
     answer = work / "answer.json"
 
     def whole() -> dict[str, Any]:
@@ -125,17 +133,14 @@ def main(folder: Path, work: Path, kills: int, seed: int) -> None:
     expected = json.loads(answer.read_text(encoding="utf-8"))
     points = expected.pop("points")
     print(json.dumps({"whole": expected, "points": points}))
-    dice = random.Random(seed)
-    # one point in each stretch of the run, so that early and late are both tried
-    chosen = [dice.randrange(len(points) * k // kills, len(points) * (k + 1) // kills) for k in range(kills)]
-    for point in chosen:
+    for point in chosen(points, choice):
         out = work / f"killed-{point}"
 
         def dying(point: int = point, out: Path = out) -> dict[str, Any]:
             install(Points(point))
             return run(folder, out)
 
-        answer.unlink()
+        answer.unlink(missing_ok=True)
         status = forked(dying, answer)
         died = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and not answer.exists()
         status = forked(lambda out=out: run(folder, out), answer)  # type: ignore[misc]
@@ -145,4 +150,4 @@ def main(folder: Path, work: Path, kills: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]))

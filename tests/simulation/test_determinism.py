@@ -80,11 +80,19 @@ class Killed:
     runs: list[dict[str, Any]]
 
 
-def killed_runs(tmp_path: Path, kills: int, seed: int, files: dict[str, str | None] | None = None) -> Killed:
+def killed_runs(
+    tmp_path: Path,
+    kills: int,
+    files: dict[str, str | None] | None = None,
+    *,
+    at: str | None = None,
+    first: int | None = None,
+) -> Killed:
     folder, work = write_folder(tmp_path / "folder", files), tmp_path / "work"
+    choice = json.dumps({"kills": kills, "seed": 20261121, "at": at, "first": first})
     work.mkdir()
     done = subprocess.run(
-        [sys.executable, "-m", "tests.simulation.kill_driver", folder, work, str(kills), str(seed)],
+        [sys.executable, "-m", "tests.simulation.kill_driver", folder, work, choice],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -106,7 +114,7 @@ def differences(killed: Killed) -> list[str]:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
-    return killed_runs(tmp_path_factory.mktemp("kill"), KILLS, seed=20261121)
+    return killed_runs(tmp_path_factory.mktemp("kill"), KILLS)
 
 
 def test_every_run_really_died_and_at_points_of_every_kind(killed: Killed) -> None:
@@ -128,7 +136,7 @@ def test_a_killed_run_that_goes_on_ends_as_if_it_had_never_died(killed: Killed) 
     assert differences(killed) == []
 
 
-SHORT = SETTINGS.replace('last = "2026-12"', 'last = "2026-08"')
+SHORT = SETTINGS.replace('last = "2026-12"', 'last = "2026-07"')
 
 
 def test_bills_due_on_receipt_are_paid_at_the_same_event_after_a_kill(tmp_path: Path) -> None:
@@ -137,8 +145,9 @@ def test_bills_due_on_receipt_are_paid_at_the_same_event_after_a_kill(tmp_path: 
         "agreements/cedar.toml": CEDAR.replace("net_days = 20", "net_days = 0"),
         "agreements/aster.toml": ASTER.replace("net_days = 30", "net_days = 0"),
         "scenario.toml": "",
+        "demand/internal.toml": None,
     }
-    found = killed_runs(tmp_path, 12, 1, files)
+    found = killed_runs(tmp_path, 6, files, at="after commit")
     assert all(run["died"] for run in found.runs)
     assert differences(found) == []
 
@@ -146,9 +155,9 @@ def test_bills_due_on_receipt_are_paid_at_the_same_event_after_a_kill(tmp_path: 
 def test_an_outage_from_before_the_run_is_the_same_after_a_kill(tmp_path: Path) -> None:
     old = SCENARIO.replace("2026-08-09T08", "2026-06-09T08").replace("2026-08-12T20", "2026-06-12T20")
     files = {
-        "offtake.toml": SETTINGS.replace('last = "2026-12"', 'last = "2026-07"'),
+        "offtake.toml": SHORT,
         "scenario.toml": old[: old.index("[[delivery]]")],
         "demand/internal.toml": None,
     }
-    found = killed_runs(tmp_path, 12, 1, files)
+    found = killed_runs(tmp_path, 4, files, at="after commit", first=6)
     assert differences(found) == []

@@ -107,6 +107,17 @@ def covered_part(agreement: Agreement, month: Month, amount: Money) -> Money:
     return amount if covered == days else share_of(amount, Fraction(covered, days), agreement.rounding)
 
 
+def first_month(agreement: Agreement) -> Month:
+    """The first month to settle: of the first tranche, or of the first fee if that is earlier."""
+    firsts = (next(iter(clause.scheduled(agreement)), None) for _, clause in agreement.clauses)
+    return min([month_of_date(agreement.starts), *(item.month for item in firsts if item is not None)])
+
+
+def last_month(agreement: Agreement) -> Month:
+    """The last month of which at least a day is covered."""
+    return month_of_date(plus_days(agreement.ends, -1))
+
+
 def fee_basis(agreement: Agreement) -> tuple[str, ...]:
     """Terms that the fee schedule rests on."""
     return tuple(dict.fromkeys(path for item in fee_schedule(agreement) for path in item.basis))

@@ -194,7 +194,8 @@ def status(book: BookDirectory, json_: Json = False) -> None:
 
 def _draw_status(out: Console, known: Status) -> None:
     out.print(
-        f"[bold]{known.operator}[/]{', simulated' if known.simulated else ''}, {known.facts:,} facts, head {known.head[:12]}, as of {known.now}"
+        f"[bold]{known.operator}[/]{', simulated' if known.simulated else ''}, {known.facts:,} facts, "
+        f"head {known.head[:12]}, as of {known.now}"
     )
     pools = table("Capacity now, GPUs", "pool", ">nameplate", ">available", ">firm", ">held", ">free")
     for pool in known.pools:

@@ -176,7 +176,11 @@ class AssumptionRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportView:
-    """Everything the page shows, in plain values."""
+    """Everything the page shows, in plain values.
+
+    Attributes:
+        columns: of the statement of agreements: name and currency.
+    """
 
     operator: str
     period: str
@@ -186,7 +190,7 @@ class ReportView:
     head: str
     sentence: str
     cards: tuple[Card, ...]
-    columns: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
     figures: tuple[FigureGroup, ...]
     fleet: FleetSeries
     months: tuple[MonthSeries, ...]
@@ -262,24 +266,25 @@ def _colours(view: ReportView) -> dict[str, str]:
 
 
 def _fleet_charts(fleet: FleetSeries, colours: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    days, names = len(fleet.days), [name for name, _ in fleet.holders]
+    count, names = len(fleet.days), [name for name, _ in fleet.holders]
+    days = {"day": fleet.days}
     # Names may hold any character; fields of a chart shall not.
     held = {f"h{i}": values for i, (_, values) in enumerate(fleet.holders)}
-    by_holder = _rows({"day": fleet.days, "nameplate": fleet.nameplate, "available": fleet.available, **held})
-    by_promise = _rows(
-        {
-            "day": fleet.days,
-            "available": fleet.available,
-            "committed": fleet.committed,
-            "headroom": fleet.headroom,
-            "short": fleet.short,
-        }
-    )
-    by_use = _rows({"day": fleet.days, "held_share": fleet.held_share, "taken_share": fleet.taken_share})
+    capacity = {"nameplate": fleet.nameplate, "available": fleet.available}
+    promised = {
+        "available": fleet.available,
+        "committed": fleet.committed,
+        "headroom": fleet.headroom,
+        "short": fleet.short,
+    }
+    used = {"held_share": fleet.held_share, "taken_share": fleet.taken_share}
+    holders = _fleet_chart(names, [colours[name] for name in names], count)
     return {
-        "chart-fleet": _spec(_fleet_chart(names, [colours[name] for name in names], days), by_holder),
-        "chart-headroom": _spec(_headroom_chart(days, any_short=any(fleet.short)), by_promise),
-        "chart-use": _spec(_use_chart(days), by_use),
+        "chart-fleet": _spec(holders, _rows({**days, **capacity, **held})),
+        "chart-headroom": _spec(
+            _headroom_chart(count, any_short=any(fleet.short)), _rows({**days, **promised})
+        ),
+        "chart-use": _spec(_use_chart(count), _rows({**days, **used})),
     }
 
 
@@ -357,19 +362,18 @@ def _share_axis(field: str) -> alt.Y:
     )
 
 
-def _hover(x: alt.X, fields: Iterable[tuple[str, str, str]], of: str = "day") -> Any:
-    """A line that follows the pointer and tells every figure of its day or month."""
+def _hover(x: alt.X, fields: Iterable[tuple[str, str, str]]) -> Any:
+    """A line that follows the pointer and tells every figure of its day."""
     import altair as alt
 
     nearest = alt.selection_point(
-        name="nearest", nearest=True, on="pointerover", clear="pointerout", fields=[of], empty=False
+        name="nearest", nearest=True, on="pointerover", clear="pointerout", fields=["day"], empty=False
     )
-    form = "utcFormat(datum.day, '%-d %B %Y')" if of == "day" else "utcFormat(datum.month, '%B %Y')"
-    tips = [alt.Tooltip("when:N", title=of)]
+    # A time unit makes Vega-Lite write the day in UTC, as it was read; without one, in the reader's zone.
+    tips = [alt.Tooltip("day:T", timeUnit="utcyearmonthdate", title="day", format="%-d %B %Y")]
     tips += [alt.Tooltip(f"{field}:Q", title=title, format=digits) for field, title, digits in fields]
     return (
         alt.Chart()
-        .transform_calculate(when=form)
         .mark_rule(color=_INK, strokeWidth=1)
         .encode(x=x, opacity=alt.condition(nearest, alt.value(0.6), alt.value(0)), tooltip=tips)
         .add_params(nearest)

@@ -78,7 +78,7 @@ def report_view(
         head=known.head[1],
         sentence=_sentence(known),
         cards=_cards(known, each),
-        columns=(*names.values(), *(["All"] if _has_all(known) else [])),
+        columns=_columns(known, names),
         figures=_figures(each, with_all=_has_all(known)),
         fleet=_fleet_series(known, names),
         months=tuple(_month_series(line, names[line.agreement.id]) for line in known.agreements),
@@ -189,6 +189,11 @@ def _figures(each: Sequence[_Own], *, with_all: bool) -> tuple[FigureGroup, ...]
             FigureGroup(name=name, rows=tuple(r for r in told if any(cell != _NONE for cell in r[1])))
         )
     return tuple(group for group in groups if group.rows)
+
+
+def _columns(known: Report, names: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    columns = [(names[line.agreement.id], line.agreement.currency) for line in known.agreements]
+    return (*columns, *([("All", columns[0][1])] if _has_all(known) else []))
 
 
 def _has_all(known: Report) -> bool:

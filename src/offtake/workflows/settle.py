@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from offtake.agreements.derive import entitlement, fee_schedule
+from offtake.agreements.derive import entitlement, fee_schedule, first_month, last_month
 from offtake.agreements.model import Agreement
 from offtake.base.curve import Curve, minimum
 from offtake.base.money import Money
-from offtake.base.months import Month, month_of, month_of_date, months_through
+from offtake.base.months import Month, months_through
 from offtake.base.time import Interval
 from offtake.billing.document import Document, document, in_advance
 from offtake.billing.entries import entry_for_document, entry_for_month
@@ -56,11 +56,11 @@ def decide_settlement(book: OpenBook, now: int) -> Iterator[Fact]:
 def _months_to_settle(state: State, agreement: Agreement, now: int) -> Iterator[Month]:
     """Unsettled months of the agreement's term that have ended and are metered to their end."""
     done = _settled_month(state, agreement.id)
-    first = _first_month(agreement) if done is None else done.plus(1)
+    first = first_month(agreement) if done is None else done.plus(1)
     metered = min((int(item.body["through"]) for item in state.of("meter").values()), default=0)
     if agreement.month(first).end > min(now, metered):
         return
-    for month in months_through(first, max([_last_month(agreement), *_billed_month(state, agreement.id)])):
+    for month in months_through(first, max([last_month(agreement), *_billed_month(state, agreement.id)])):
         if agreement.month(month).end > min(now, metered):
             return
         yield month
@@ -70,16 +70,6 @@ def _billed_month(state: State, agreement: str) -> list[Month]:
     """The last month billed in advance: it is settled even if the agreement ended before it."""
     billed = state.body("billed", agreement)
     return [month_key(billed["month"])] if billed else []
-
-
-def _first_month(agreement: Agreement) -> Month:
-    scheduled = [item.month for item in fee_schedule(agreement)]
-    return min([month_of_date(agreement.starts), *scheduled[:1]])
-
-
-def _last_month(agreement: Agreement) -> Month:
-    scheduled = [item.month for item in fee_schedule(agreement)]
-    return max([month_of(agreement.midnight(agreement.ends) - 1, agreement.time_zone), *scheduled[-1:]])
 
 
 def _measure(book: OpenBook, period: Interval) -> Measured:
@@ -182,8 +172,8 @@ def _all_before(state: State, agreement: Agreement, month: Month) -> int:
     for id_ in agreement_ids(state):
         other = agreement if id_ == agreement.id else agreement_of(state, id_)
         done = month if id_ == agreement.id else _settled_month(state, id_)
-        following = _first_month(other) if done is None else done.plus(1)
-        if following <= _last_month(other):
+        following = first_month(other) if done is None else done.plus(1)
+        if following <= last_month(other):
             open_from.append(other.month(following).start)
     return min(open_from)
 
