@@ -206,7 +206,8 @@ def _attributes(kind: type[Any]) -> dict[str, str]:
     entries = re.findall(
         r"^ {4}(\w+): (.*?)(?=^ {4}\w+: |\Z)", section[1] if section else "", flags=re.MULTILINE | re.DOTALL
     )
-    return {name: " ".join(text.split()).rstrip(".") for name, text in entries}
+    plain = {name: " ".join(text.split()).rstrip(".") for name, text in entries}
+    return {name: re.sub(r"\bNone\b", "nothing", text) for name, text in plain.items()}
 
 
 def value_of(hint: Any) -> str:
@@ -219,7 +220,7 @@ def value_of(hint: Any) -> str:
         return value_of(next(part for part in get_args(hint) if part is not type(None)))
     if get_origin(hint) is tuple:
         item = get_args(hint)[0]
-        return f"sections `{_name(item)}`" if is_dataclass(item) else f"list of {value_of(item)}"
+        return f"list of tables `{_name(item)}`" if is_dataclass(item) else f"list of {value_of(item)}"
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return " · ".join(f'`"{member.value}"`' for member in hint)
     words = {
@@ -232,7 +233,7 @@ def value_of(hint: Any) -> str:
     }
     if hint in words:
         return words[hint]
-    return 'month, such as `"2026-07"`' if _name(hint) == "Month" else f"section `{_name(hint)}`"
+    return 'month, such as `"2026-07"`' if _name(hint) == "Month" else f"table `{_name(hint)}`"
 
 
 def _name(kind: Any) -> str:

@@ -15,12 +15,12 @@ from offtake.base.errors import BadInput, Problem
 from offtake.base.outcome import Refused
 from offtake.base.time import format_instant
 from offtake.cli.options import BookDirectory, FolderPath, Json, RefusedByRule, opened, wall_clock
-from offtake.cli.show import day, emit, figure, money, table
+from offtake.cli.show import day, emit, figure, filled, hours, money, percent, table
 from offtake.formats.folder import load_folder
 from offtake.formats.plain import to_plain
 from offtake.workflows.apply import Changes, apply_folder, plan_folder, plan_from_nothing
 from offtake.workflows.book import Book
-from offtake.workflows.report import Report, report_of
+from offtake.workflows.report import AgreementLine, Report, report_of
 from offtake.workflows.state import is_simulated
 from offtake.workflows.status import Status, status_of
 from offtake.workflows.tick import tick
@@ -293,55 +293,97 @@ def plain_totals(known: Report) -> dict[str, Any]:
 
 def draw_totals(out: Console, known: Report) -> None:
     """The totals, for people: what was billed, and what the agreements are worth."""
-    billed = table(
-        f"{known.operator}, billed through {day(known.window.end - 1, known.time_zone)}",
-        "agreement",
-        ">ramp",
-        ">fee",
-        ">adjusted",
-        ">usage",
-        ">credits",
-        ">invoiced",
-        ">still to invoice",
-        ">taken",
-    )
-    worth = table(
-        "What the agreements are worth",
-        "agreement",
-        ">full fee × months",
-        ">= over the term",
-        ">headline",
-        ">firm",
-        "first notice",
-        "would end",
-        ">$/GPU-h",
-    )
-    for line in known.agreements:
-        assumed = "*" if line.values.headline.assumed else ""
-        billed.add_row(
-            line.agreement.id,
-            money(line.ramp_invoiced) + (assumed if line.ramp_invoiced else ""),
-            money(line.full_invoiced),
-            money(line.adjustments),
-            money(line.usage),
-            money(line.credits),
-            money(line.invoiced) + assumed,
-            money(line.remaining),
-            "–" if line.taken_share is None else f"{line.taken_share:.1%}",
+    out.print(
+        filled(
+            f"{known.operator}, billed through {day(known.window.end - 1, known.time_zone)}",
+            (
+                "agreement", ">ramp", ">fee", ">adjusted", ">usage", ">credits", ">invoiced",
+                ">still to invoice", ">GPU-hours taken", ">of entitled",
+            ),
+            [_billed(line) for line in known.agreements],
+            _sums(known),
         )
-        implied = line.implied.get(line.agreement.hours)
-        worth.add_row(
-            line.agreement.id,
-            "–" if line.full_fee is None else f"{money(line.full_fee)} × {line.full_months}",
-            money(line.full_total),
-            figure(line.values.headline),
-            figure(line.values.firm),
-            str(line.values.firm_notice or "–"),
-            str(line.values.firm_end if line.values.firm_notice else "–"),
-            "not stated" if implied is None else f"{implied.value}",
-        )
-    out.print(billed)
-    out.print(worth)
+    )  # fmt: skip
+    worth = [line for line in known.agreements if line.values.headline.value]
+    if worth:
+        out.print(
+            filled(
+                "What the agreements are worth",
+                (
+                    "agreement", ">full fee × months", ">= over the term", ">headline", ">firm",
+                    "first notice", "would end", ">$/GPU-h",
+                ),
+                [_worth(line) for line in worth],
+                _worths(known),
+            )
+        )  # fmt: skip
     out.print(
         "* rests on an assumption written in the agreement; ≈ rounded; $/GPU-h by the agreement's hours"
     )
+
+
+def _billed(line: AgreementLine) -> tuple[str, ...]:
+    assumed = "*" if line.values.headline.assumed else ""
+    return (
+        line.agreement.id,
+        money(line.ramp_invoiced) + (assumed if line.ramp_invoiced else ""),
+        money(line.full_invoiced),
+        money(line.adjustments),
+        money(line.usage),
+        money(line.credits),
+        money(line.invoiced) + assumed,
+        money(line.remaining),
+        hours(sum(month.taken for month in line.months)),
+        percent(line.taken_share),
+    )
+
+
+def _sums(known: Report) -> list[tuple[str, ...]]:
+    """A row for each currency that several agreements share."""
+    return [
+        (
+            f"all in {currency}",
+            money(sums.ramp_invoiced),
+            money(sums.full_invoiced),
+            money(sums.adjustments),
+            money(sums.usage),
+            money(sums.credits),
+            money(sums.invoiced),
+            money(sums.remaining),
+            hours(sums.taken),
+            percent(sums.taken_share),
+        )
+        for currency, sums in known.totals.items()
+        if len(known.agreements) > 1
+    ]
+
+
+def _worth(line: AgreementLine) -> tuple[str, ...]:
+    implied = line.implied.get(line.agreement.hours)
+    return (
+        line.agreement.id,
+        "–" if line.full_fee is None else f"{money(line.full_fee)} × {line.full_months}",
+        money(line.full_total),
+        figure(line.values.headline),
+        figure(line.values.firm),
+        str(line.values.firm_notice or "–"),
+        str(line.values.firm_end if line.values.firm_notice else "–"),
+        "not stated" if implied is None else f"{implied.value}",
+    )
+
+
+def _worths(known: Report) -> list[tuple[str, ...]]:
+    return [
+        (
+            f"all in {currency}",
+            "–",
+            money(sums.full_total),
+            money(sums.headline),
+            money(sums.firm),
+            "–",
+            "–",
+            "–",
+        )
+        for currency, sums in known.totals.items()
+        if len(known.agreements) > 1
+    ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from offtake.agreements.terms import Figure
-from offtake.base.money import Money
+from offtake.base.money import Money, round_rate
 from offtake.base.months import local_date
 
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "CNY": "¥"}
@@ -71,6 +72,24 @@ def table(title: str, *columns: str) -> Table:
         right = name.startswith(">")
         built.add_column(name.lstrip(">"), justify="right" if right else "left", no_wrap=right)
     return built
+
+
+def filled(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], sums: Sequence[Sequence[str]] = ()
+) -> Table:
+    """A table without the columns that say nothing in any row, and with its sums below a line."""
+    kept = [i for i in range(len(columns)) if i == 0 or any(row[i] != "–" for row in rows)]
+    built = table(title, *(columns[i] for i in kept))
+    for part in (rows, sums):
+        for row in part:
+            built.add_row(*(row[i] for i in kept))
+        built.add_section()
+    return built
+
+
+def hours(gpu_seconds: int) -> str:
+    """GPU-seconds as GPU-hours with two decimals, rounded half to even."""
+    return f"{round_rate(Fraction(gpu_seconds, 3600), 2):,}"
 
 
 def emit(as_json: bool, plain: Mapping[str, Any], draw: Callable[[Console], None]) -> None:

@@ -102,6 +102,33 @@ class AgreementLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Agreements of one currency, added up; the fields mean what they mean on an `AgreementLine`.
+
+    Units: `entitled` and `taken` in GPU-seconds.
+    """
+
+    full_total: Money
+    full_invoiced: Money
+    ramp_invoiced: Money
+    adjustments: Money
+    usage: Money
+    credits: Money
+    invoiced: Money
+    remaining: Money
+    outstanding: Money
+    headline: Money
+    firm: Money
+    entitled: int
+    taken: int
+
+    @property
+    def taken_share(self) -> Decimal | None:
+        """Take over entitlement so far, as a fraction; None where nothing was entitled."""
+        return Decimal(self.taken) / self.entitled if self.entitled else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetDays:
     """The fleet by day: averages over 86,400 s from the window's start, in GPUs.
 
@@ -136,6 +163,7 @@ class Report:
     window: Interval
     head: tuple[int, str]
     agreements: tuple[AgreementLine, ...]
+    totals: Mapping[str, Totals]
     documents: tuple[Document, ...]
     fleet: FleetDays
     happened: tuple[Happened, ...]
@@ -167,10 +195,37 @@ def report_of(book: Book, *, with_fleet: bool = True) -> Report:
         window=window,
         head=state.head,
         agreements=lines,
+        totals={
+            currency: totals_of([line for line in lines if line.agreement.currency == currency], currency)
+            for currency in sorted({line.agreement.currency for line in lines})
+        },
         documents=documents,
         fleet=_fleet_days(book, window if with_fleet else Interval(window.start, window.start)),
         happened=tuple(_happened(book)),
         fleet_assumptions=parse_fleet(toml["toml"], toml["where"])[1],
+    )
+
+
+def totals_of(lines: Sequence[AgreementLine], currency: str) -> Totals:
+    """Add up agreements of one currency."""
+
+    def money(name: str) -> Money:
+        return total((getattr(line, name) for line in lines), currency)
+
+    return Totals(
+        full_total=money("full_total"),
+        full_invoiced=money("full_invoiced"),
+        ramp_invoiced=money("ramp_invoiced"),
+        adjustments=money("adjustments"),
+        usage=money("usage"),
+        credits=money("credits"),
+        invoiced=money("invoiced"),
+        remaining=money("remaining"),
+        outstanding=money("outstanding"),
+        headline=total((line.values.headline.value for line in lines), currency),
+        firm=total((line.values.firm.value for line in lines), currency),
+        entitled=sum(month.entitled for line in lines for month in line.months),
+        taken=sum(month.taken for line in lines for month in line.months),
     )
 
 
