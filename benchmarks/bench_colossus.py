@@ -1,8 +1,8 @@
 """The Colossus example end to end, rendering aside, and how its cost grows with the number of agreements.
 
-Run: ``python -m benchmarks`` or ``python benchmarks/bench_colossus.py``. Each run is a process of its own, so that
-its peak memory is its own. Targets: 15 s and 500 MB for the example; ten times the agreements at most fifteen
-times the cost.
+Run: ``python -m benchmarks`` or ``python benchmarks/bench_colossus.py``. Each run is a process of its own,
+so that its peak memory is its own. Targets: 15 s and 500 MB for the example; ten times the agreements at most
+fifteen times the cost.
 """
 
 from __future__ import annotations
@@ -46,11 +46,17 @@ def multiplied(times: int, folder: Path) -> Path:
         text = path.read_text(encoding="utf-8")
         path.unlink()
         for i in range(times):
-            (folder / "agreements" / f"{path.stem}-{i:03d}.toml").write_text(_part(text, i, times), encoding="utf-8")
+            (folder / "agreements" / f"{path.stem}-{i:03d}.toml").write_text(
+                _part(text, i, times), encoding="utf-8"
+            )
     takes = folder / "demand" / "offtakers.toml"
     text = takes.read_text(encoding="utf-8")
     parts = [
-        re.sub(r'claim = "(\w+)/', rf'claim = "\1-{i:03d}/', re.sub(r"seed = (\d+)", rf"seed = \g<1>{i:03d}", text))
+        re.sub(
+            r'claim = "(\w+)/',
+            rf'claim = "\1-{i:03d}/',
+            re.sub(r"seed = (\d+)", rf"seed = \g<1>{i:03d}", text),
+        )
         for i in range(times)
     ]
     takes.write_text("\n".join(parts), encoding="utf-8")

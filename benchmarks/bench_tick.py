@@ -1,9 +1,10 @@
 """A tick on a book with a thousand facts and on one with a million, with the same state.
 
-The long log is half a million payments and their entries, so balances differ and everything else is equal. The
-same six months are then closed on both books, month by month. Target: at most 1.2 times.
+The long log is half a million payments and their entries, so balances differ and everything else is equal.
+The same six months are then closed on both books, month by month. Target: at most 1.2 times.
 
-Run: ``python -m benchmarks`` or ``python benchmarks/bench_tick.py``; ``OFFTAKE_BENCH_FACTS`` makes it shorter.
+Run: ``python -m benchmarks`` or ``python benchmarks/bench_tick.py``. ``OFFTAKE_BENCH_FACTS`` makes it
+shorter.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from offtake.base.money import Money
 from offtake.base.months import month_of
+from offtake.billing.document import Received
 from offtake.billing.entries import entry_for_payment
 from offtake.formats.folder import load_folder
 from offtake.formats.plain import to_plain
@@ -37,7 +39,7 @@ def filled(book: Book, facts: int) -> None:
         batch: list[Fact] = []
         for i in range(first, min(first + _BATCH, facts), 2):
             amount, id_ = Money(1, "USD"), f"filler-{i}"
-            body = {"agreement": "acme", "amount": to_plain(amount), "received_at": at}
+            body = to_plain(Received(id=id_, agreement="acme", amount=amount, received_at=at))
             batch += [
                 Fact(kind="payment.received", id=id_, effective_at=at, recorded_at=at, body=body),
                 posted(entry_for_payment(id_, "acme", at, amount, amount), at, payment=id_, applied=[]),
@@ -82,7 +84,9 @@ def main() -> None:
     print(f"{'facts':>12}{'ms a month closed':>20}{'ms to open':>14}")
     for count, mean, open_s in zip((SHORT, wanted), (short, long), opened, strict=True):
         print(f"{count:12,}{mean * 1000:20.1f}{open_s * 1000:14.1f}")
-    print(f"ratio {long / short:.2f} (target: at most {TARGET}), cpu time, months closed in turn on both books")
+    print(
+        f"ratio {long / short:.2f} (target: at most {TARGET}), cpu time, months closed in turn on both books"
+    )
 
 
 if __name__ == "__main__":

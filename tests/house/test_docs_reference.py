@@ -169,6 +169,7 @@ def reachable(start: Path) -> set[Path]:
 
 def test_every_page_can_be_reached_from_the_index() -> None:
     pages = {path for path in project_files() if path.suffix == ".md" and path.is_relative_to(DOCS)}
+    pages = {page for page in pages if page.parent != DOCS / "images"}
     assert sorted(map(shown, pages - reachable(DOCS / "index.md"))) == []
 
 
@@ -181,3 +182,10 @@ def test_every_test_that_a_page_names_exists() -> None:
         if not (ROOT / name).exists()
     ]
     assert absent == []
+
+
+def test_the_readme_shows_the_totals_that_the_tutorial_is_tested_with() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    totals = re.search(r"^```text\n(SpaceX.*?)^```$", readme, flags=re.MULTILINE | re.DOTALL)
+    assert totals is not None
+    assert totals[1] in (DOCS / "tutorials" / "colossus.md").read_text(encoding="utf-8")

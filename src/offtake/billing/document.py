@@ -103,6 +103,16 @@ def document(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """Money that came in under an agreement."""
+
+    id: str
+    agreement: str
+    amount: Money
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
     """A document with something still to settle; `left` is negative for a credit note."""
 

@@ -81,6 +81,15 @@ def _plain_changes(changes: Changes) -> dict[str, Any]:
             id_: {"before": None if before is None else _plain_values(before), "after": _plain_values(after)}
             for id_, (before, after) in changes.values.items()
         },
+        "headroom": [
+            {
+                "pool": room.pool,
+                "least": room.least,
+                "from": format_instant(room.since),
+                "at_the_end": room.at_the_end,
+            }
+            for room in changes.headroom
+        ],
         "oversold": [
             {
                 "pools": list(pools),
@@ -118,6 +127,10 @@ def _draw_changes(out: Console, changes: Changes, directory: Path) -> None:
             figure(after.firm),
         )
     out.print(worth)
+    left = table("Headroom: GPUs that firm claims leave", "pool", ">least", "from", ">at the end")
+    for room in changes.headroom:
+        left.add_row(room.pool, f"{room.least:,}", format_instant(room.since), f"{room.at_the_end:,}")
+    out.print(left)
     for pools, curve in changes.oversold.items():
         out.print(
             f"[bold red]oversold[/]: firm claims on {', '.join(pools)} exceed what is there by up to "

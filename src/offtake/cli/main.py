@@ -15,7 +15,7 @@ import typer
 
 from offtake import __version__
 from offtake.base.errors import BadInput, Broken, OfftakeError
-from offtake.cli import agreement, books, importing, invoice, ledger, run
+from offtake.cli import agreement, books, importing, invoice, ledger, live, run
 from offtake.cli.options import RefusedByRule
 from offtake.cli.show import console
 
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 books.add_to(app)
 run.add_to(app)
+live.add_to(app)
 app.add_typer(agreement.app, name="agreement")
 app.add_typer(invoice.app, name="invoice")
 app.add_typer(ledger.app, name="ledger")

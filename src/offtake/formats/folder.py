@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from annotated_types import Gt, MinLen
 
 from offtake.agreements.check import check_pools
 from offtake.agreements.clauses.delivery import Remedy
+from offtake.agreements.clauses.monthly_fee import check_amount
 from offtake.agreements.model import Agreement
 from offtake.agreements.terms import Provenance, Side
 from offtake.base.canonical import canonical_bytes, digest
@@ -111,12 +113,12 @@ class TakeDeclaration(Declared):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioOutage(Declared):
-    """An outage that a simulation meets."""
+    """An outage; without an end it lasts."""
 
     id: str
     pool: str
     start: str
-    end: str
+    end: str | None = None
     gpus: Annotated[int, Gt(0)]
 
 
@@ -172,10 +174,24 @@ class ScenarioRecall(Declared):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioPayment(Declared):
+    """Money that came in on a day.
+
+    Units: `amount` in major units of the agreement's currency.
+    """
+
+    id: str
+    agreement: str
+    amount: Annotated[Decimal, Gt(0)]
+    received: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario(Declared):
     """Dated outside facts. `hypothetical` says, in every figure's story, that they were made up."""
 
     hypothetical: bool = True
+    payment: tuple[ScenarioPayment, ...] = ()
     outage: tuple[ScenarioOutage, ...] = ()
     delivery: tuple[ScenarioDelivery, ...] = ()
     notice: tuple[ScenarioNotice, ...] = ()
@@ -259,7 +275,17 @@ def load_folder(path: Path) -> Folder:
     pools = [pool.id for pool in fleet[0].pool] if fleet else None
     agreements = _agreements(texts, pools, problems)
     demands, takes = _demands(path, texts, settings, pools, problems)
-    scenario = _attempt(problems, _scenario, texts.get("scenario.toml", ""), fleet, agreements) or Scenario()
+    scenario = (
+        _attempt(
+            problems,
+            parse_scenario,
+            texts.get("scenario.toml", ""),
+            "scenario.toml",
+            fleet[0] if fleet else None,
+            agreements,
+        )
+        or Scenario()
+    )
     _check_takes(takes, agreements, problems)
     _check_queues(agreements, demands, problems)
     _check_workload(path, settings, takes, problems)
@@ -532,13 +558,19 @@ def demand_curve(declaration: DemandDeclaration, window: Interval, folder: Path,
     return Curve.zero()
 
 
-def _scenario(text: str, fleet: tuple[Fleet, Any] | None, agreements: Mapping[str, Agreement]) -> Scenario:
-    where = "scenario.toml"
+def parse_scenario(
+    text: str, where: str, fleet: Fleet | None, agreements: Mapping[str, Agreement]
+) -> Scenario:
+    """Read dated outside facts, and check that what they name exists.
+
+    Raises:
+        BadInput: with every problem.
+    """
     problems: list[Problem] = []
     node = unwrap(parse_toml(text, where), "", {}, problems)
     scenario = read(Scenario, node, "", problems)
     if scenario is not None and fleet is not None:
-        problems += _check_scenario(scenario, fleet[0], agreements)
+        problems += _check_scenario(scenario, fleet, agreements)
     if scenario is None or problems:
         raise BadInput([_at(where, problem) for problem in problems])
     return scenario
@@ -551,7 +583,7 @@ def _check_scenario(scenario: Scenario, fleet: Fleet, agreements: Mapping[str, A
         if outage.pool not in pools:
             problems.append(unknown_pool(f"outage[{i}].pool", outage.pool, list(pools)))
         try:
-            if parse_instant(outage.end) <= parse_instant(outage.start):
+            if outage.end is not None and parse_instant(outage.end) <= parse_instant(outage.start):
                 problems.append(
                     Problem(
                         where=f"outage[{i}].end",
@@ -573,7 +605,11 @@ def _check_scenario(scenario: Scenario, fleet: Fleet, agreements: Mapping[str, A
                     remedy="build-outs are " + ", ".join(b.id for b in pools[delivery.pool].build_out),
                 )
             )
-    for kind in ("notice", "election", "recall"):
+    for i, payment in enumerate(scenario.payment):
+        if payment.agreement in agreements:
+            agreement = agreements[payment.agreement]
+            problems += check_amount(agreement, f"payment[{i}].amount", payment.amount)
+    for kind in ("payment", "notice", "election", "recall"):
         problems += [
             unknown_agreement(f"{kind}[{i}].agreement", event.agreement, list(agreements))
             for i, event in enumerate(getattr(scenario, kind))

@@ -188,6 +188,7 @@ class ReportView:
     as_of: str
     position: int
     head: str
+    simulated: bool
     sentence: str
     cards: tuple[Card, ...]
     columns: tuple[tuple[str, str], ...]

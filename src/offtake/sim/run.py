@@ -12,13 +12,14 @@ from offtake.allocation.solver import SegmentSolver
 from offtake.base.months import month_of, months_through, plus_days
 from offtake.base.outcome import Refused
 from offtake.base.time import Interval, format_instant
-from offtake.billing.document import in_advance, owed
+from offtake.billing.document import Received, in_advance, owed
 from offtake.formats.folder import Folder
 from offtake.sim.workloads import workload_of
-from offtake.sim.world import Happening, Workload, happenings, read_meters
+from offtake.sim.world import Workload, read_meters
 from offtake.store.fact import Fact
 from offtake.workflows.apply import apply_folder, folder_facts
 from offtake.workflows.book import Book, Branch
+from offtake.workflows.happenings import Happening, happenings
 from offtake.workflows.record import record_event, record_payment, record_readings
 from offtake.workflows.tick import tick
 from offtake.workflows.view import agreement_ids, open_documents
@@ -53,7 +54,9 @@ class Simulation:
         self._folder = folder
         self._window = folder.settings.window
         self._workload = workload or workload_of(folder)
-        self._happenings = happenings(folder)
+        self._happenings = happenings(
+            folder.scenario, folder.fleet, folder.agreements, since=self._window.start
+        )
         self._solver = SegmentSolver()
         self._month_ends = set(self._all_month_ends())
         self._fixed_events = sorted(set(self._calendar()))
@@ -149,14 +152,10 @@ class Simulation:
                 continue
             amount = owed(documents, now, documents[0].left.currency)
             if amount.minor > 0:
-                record_payment(
-                    self._book,
-                    f"{id_}/{format_instant(now)}",
-                    agreement=id_,
-                    amount=amount,
-                    received_at=now,
-                    now=now,
+                payment = Received(
+                    id=f"{id_}/{format_instant(now)}", agreement=id_, amount=amount, received_at=now
                 )
+                record_payment(self._book, payment, now)
 
     def _next(self, now: int) -> int | None:
         due = [document.due_at for document in open_documents(self._book.state) if document.due_at > now]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ def decide_allocation(book: OpenBook, now: int, solver: SegmentSolver | None = N
     claims = [claim for claim in claims_in(state, book.lake) if claim.gpus.max_over(window)]
     plan = plan_allocation(
         claims,
-        [Room(id=c.pool.id, gpus_per_node=c.pool.gpus_per_node, available=c.available) for c in capacities],
+        _rooms(capacities),
         window,
         previous=_placement(state, book.lake, window.start),
         precedence=_precedence(state),
@@ -71,6 +71,15 @@ def decide_allocation(book: OpenBook, now: int, solver: SegmentSolver | None = N
             },
         )
     ]
+
+
+def rooms_of(state: State) -> list[Room]:
+    """The pools as the allocator sees them."""
+    return _rooms(capacities_of(state))
+
+
+def _rooms(capacities: Sequence[PoolCapacity]) -> list[Room]:
+    return [Room(id=c.pool.id, gpus_per_node=c.pool.gpus_per_node, available=c.available) for c in capacities]
 
 
 def _window(state: State, now: int) -> Interval | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from offtake.agreements.derive import Values, values
+from offtake.allocation.plan import headroom
 from offtake.base.curve import Curve
 from offtake.base.time import Interval
 from offtake.claims.derive import oversold
@@ -15,9 +16,20 @@ from offtake.claims.model import Claim
 from offtake.formats.folder import Demand, Folder
 from offtake.store.fact import Fact, Recorded
 from offtake.store.lake import Columns
+from offtake.workflows.allocate import rooms_of
 from offtake.workflows.book import Book, Branch, OpenBook
 from offtake.workflows.state import State
 from offtake.workflows.view import agreement_of, capacities_of, claims_in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headroom:
+    """GPUs of a pool that firm claims leave during a run: the least, when first, and at the run's end."""
+
+    pool: str
+    least: int
+    since: int
+    at_the_end: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +40,13 @@ class Changes:
         facts: what would be recorded, in order.
         values: by agreement, what it is worth before (None where it is new) and after.
         oversold: by set of pools, GPUs that firm claims want beyond what is there, over the run.
+        headroom: by pool, GPUs that firm claims leave.
     """
 
     facts: tuple[Fact, ...]
     values: Mapping[str, tuple[Values | None, Values]] = field(default_factory=dict)
     oversold: Mapping[tuple[str, ...], Curve] = field(default_factory=dict)
+    headroom: tuple[Headroom, ...] = ()
 
 
 def folder_facts(book: OpenBook, folder: Folder, now: int) -> list[Fact]:
@@ -104,14 +118,25 @@ def plan_folder(book: Book, folder: Folder, now: int) -> Changes:
     branch = Branch(book)
     facts = folder_facts(branch, folder, now)
     branch.append(facts)
+    claims, window = claims_in(branch.state, branch.lake), folder.settings.window
     return Changes(
         facts=tuple(facts),
         values={
             id_: (_values(book.state, id_), values(agreement_of(branch.state, id_)))
             for id_ in folder.agreements
         },
-        oversold=oversold_in(branch.state, claims_in(branch.state, branch.lake), folder.settings.window),
+        oversold=oversold_in(branch.state, claims, window),
+        headroom=tuple(
+            _least(pool, left, window)
+            for pool, left in headroom(rooms_of(branch.state), claims, window).items()
+        ),
     )
+
+
+def _least(pool: str, left: Curve, window: Interval) -> Headroom:
+    least = left.min_over(window)
+    since = next(iter(left.where_below(least + 1, window)))
+    return Headroom(pool=pool, least=least, since=since.start, at_the_end=left.value_at(window.end - 1))
 
 
 def plan_from_nothing(folder: Folder) -> Changes:

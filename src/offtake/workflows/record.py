@@ -17,9 +17,9 @@ from offtake.agreements.events import (
 )
 from offtake.agreements.model import Agreement
 from offtake.base.errors import BadInput
-from offtake.base.money import Money
 from offtake.base.outcome import Refused
 from offtake.base.time import Interval, format_instant
+from offtake.billing.document import Received
 from offtake.fleet.model import Delivery, Outage
 from offtake.formats.plain import from_plain, to_plain
 from offtake.metering.readings import Readings, check_readings
@@ -159,7 +159,25 @@ def _delivered(book: Book, election: Election) -> Refused | None:
     return None
 
 
-Event = Outage | Delivery | Notice | Election | RecallNotice
+def record_payment(book: Book, payment: Received, now: int) -> Outcome:
+    """Money that came in.
+
+    Refusals: `unknown_agreement`, `other_currency`, `not_positive`, then those of `record`.
+    """
+    if payment.agreement not in agreement_ids(book.state):
+        return _unknown(payment.agreement)
+    amount, currency = payment.amount, signed_agreement(book.state, payment.agreement).currency
+    if amount.currency != currency:
+        return Refused(
+            code="other_currency",
+            sentence=f"{payment.agreement} is settled in {currency}, not in {amount.currency}",
+        )
+    if amount.minor <= 0:
+        return Refused(code="not_positive", sentence=f"a payment is more than nothing, not {amount}")
+    return record(book, _fact("payment.received", payment.id, payment.received_at, now, to_plain(payment)))
+
+
+Event = Outage | Delivery | Notice | Election | RecallNotice | Received
 """What happens to a fleet or under an agreement."""
 
 _KINDS = {Notice: "notice.given", Election: "election.made", RecallNotice: "recall.noticed"}
@@ -170,6 +188,7 @@ _RECORDERS: Mapping[type[Any], Callable[[Book, Any, int], Outcome]] = {
     Notice: record_notice,
     Election: record_election,
     RecallNotice: record_recall,
+    Received: record_payment,
 }
 
 
@@ -208,26 +227,6 @@ def record_readings(
         "rows": book.lake.save(columns_of(readings)),
     }
     return record(book, _fact("readings.received", batch, window.end, now, body))
-
-
-def record_payment(
-    book: Book, payment: str, *, agreement: str, amount: Money, received_at: int, now: int
-) -> Outcome:
-    """Money that came in.
-
-    Refusals: `unknown_agreement`, `other_currency`, `not_positive`, then those of `record`.
-    """
-    if agreement not in agreement_ids(book.state):
-        return _unknown(agreement)
-    currency = signed_agreement(book.state, agreement).currency
-    if amount.currency != currency:
-        return Refused(
-            code="other_currency", sentence=f"{agreement} is settled in {currency}, not in {amount.currency}"
-        )
-    if amount.minor <= 0:
-        return Refused(code="not_positive", sentence=f"a payment is more than nothing, not {amount}")
-    body = {"agreement": agreement, "amount": to_plain(amount), "received_at": received_at}
-    return record(book, _fact("payment.received", payment, received_at, now, body))
 
 
 def _fact(kind: str, id_: str, effective_at: int, now: int, body: dict[str, Any]) -> Fact:

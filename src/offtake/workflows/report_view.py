@@ -76,6 +76,7 @@ def report_view(
         as_of=closing,
         position=known.head[0],
         head=known.head[1],
+        simulated=known.simulated,
         sentence=_sentence(known),
         cards=_cards(known, each),
         columns=_columns(known, names),
