@@ -117,6 +117,7 @@ NOTES = {
     "ShareOfEntitlement.noise": "standard deviation of the hourly noise, a fraction of the share",
     "ShareOfEntitlement.peak_hour_utc": "hour at which the wave is highest",
     "Scenario.hypothetical": "the whole scenario was made up; marked in everything told of it",
+    "Scenario.payment": "money that came in",
     "Scenario.outage": "GPUs that stop working for a while",
     "Scenario.delivery": "build-out blocks that arrive otherwise than planned",
     "Scenario.notice": "notices of termination",
@@ -125,7 +126,7 @@ NOTES = {
     "ScenarioOutage.id": "name of the outage",
     "ScenarioOutage.pool": "the pool",
     "ScenarioOutage.start": "when it begins, such as `2027-02-09T08:00:00Z`",
-    "ScenarioOutage.end": "when it is over",
+    "ScenarioOutage.end": "when it is over; while it lasts, left out",
     "ScenarioOutage.gpus": "how many GPUs are out",
     "ScenarioDelivery.id": "name, for people",
     "ScenarioDelivery.pool": "the pool",
@@ -148,6 +149,10 @@ NOTES = {
     "ScenarioRecall.tranche": "the tranche that gives GPUs back",
     "ScenarioRecall.gpus": "how many",
     "ScenarioRecall.given": "the day of the notice",
+    "ScenarioPayment.id": "name of the payment",
+    "ScenarioPayment.agreement": "the agreement's id",
+    "ScenarioPayment.amount": "in major units of the agreement's currency",
+    "ScenarioPayment.received": "the day it came in",
 }
 """What a key means, where its class's docstring doesn't say it under ``Attributes:``."""
 

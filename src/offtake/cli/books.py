@@ -21,6 +21,7 @@ from offtake.formats.plain import to_plain
 from offtake.workflows.apply import Changes, apply_folder, plan_folder, plan_from_nothing
 from offtake.workflows.book import Book
 from offtake.workflows.report import AgreementLine, Report, report_of
+from offtake.workflows.shortfall import shortfalls_of
 from offtake.workflows.state import is_simulated
 from offtake.workflows.status import Status, status_of
 from offtake.workflows.tick import tick
@@ -34,7 +35,7 @@ BookOption = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the root."""
-    for command in (init, plan, apply, status, report, verify, rebuild):
+    for command in (init, plan, apply, status, shortfall, report, verify, rebuild):
         app.command()(command)
 
 
@@ -233,6 +234,28 @@ def _draw_status(out: Console, known: Status) -> None:
         out.print(f"Metered by {source} through {through}.")
 
 
+def shortfall(
+    book: BookDirectory,
+    agreement: Annotated[str | None, typer.Option("--agreement", help="Only claims of this one.")] = None,
+    json_: Json = False,
+) -> None:
+    """Which claims went short of GPUs, why, and how much."""
+    with opened(book) as target:
+        found = shortfalls_of(target, agreement)
+
+    def draw(out: Console) -> None:
+        rows = table("Shortfalls", "claim", "cause", ">GPU-hours", ">most GPUs", "first", "last")
+        for item in found:
+            rows.add_row(
+                item.claim, item.cause, hours(item.gpu_seconds), f"{item.gpus_max:,}", item.first, item.last
+            )
+        out.print(rows if found else "Nothing was short.")
+        for item in found:
+            out.print(f"  {item.example}")
+
+    emit(json_, {"shortfalls": [to_plain(item) for item in found]}, draw)
+
+
 def report(
     book: BookDirectory,
     out: Annotated[
@@ -353,15 +376,16 @@ def _billed(line: AgreementLine) -> tuple[str, ...]:
 
 def _sums(known: Report) -> list[tuple[str, ...]]:
     """A row for each currency that several agreements share."""
+    star = "*" if any(line.values.headline.assumed for line in known.agreements) else ""
     return [
         (
             f"all in {currency}",
-            money(sums.ramp_invoiced),
+            money(sums.ramp_invoiced) + (star if sums.ramp_invoiced else ""),
             money(sums.full_invoiced),
             money(sums.adjustments),
             money(sums.usage),
             money(sums.credits),
-            money(sums.invoiced),
+            money(sums.invoiced) + star,
             money(sums.remaining),
             hours(sums.taken),
             percent(sums.taken_share),
@@ -386,13 +410,15 @@ def _worth(line: AgreementLine) -> tuple[str, ...]:
 
 
 def _worths(known: Report) -> list[tuple[str, ...]]:
+    assumed = (line.values.headline.assumed or line.values.firm.assumed for line in known.agreements)
+    star = "*" if any(assumed) else ""
     return [
         (
             f"all in {currency}",
             "–",
             money(sums.full_total),
-            money(sums.headline),
-            money(sums.firm),
+            money(sums.headline) + star,
+            money(sums.firm) + star,
             "–",
             "–",
             "–",

@@ -33,10 +33,11 @@ class RefusedByRule(Exception):
 
 @contextmanager
 def opened(directory: Path, *, projected: bool = True) -> Iterator[Book]:
-    """The book in a directory, or in its ``book`` sub-directory; closed afterwards."""
-    inner = directory / "book"
-    if not (directory / DATABASE).exists() and (inner / DATABASE).exists():
-        directory = inner
+    """The book in a directory, or in its ``book`` or ``out`` sub-directory; closed afterwards."""
+    for inner in (directory, directory / "book", directory / "out"):
+        if (inner / DATABASE).exists():
+            directory = inner
+            break
     book = Book(directory, projected=projected)
     try:
         yield book

@@ -395,6 +395,11 @@ def _folded(keys: Iterable[str], part: str, value: str) -> alt.Chart:
     return alt.Chart().transform_fold(names, as_=[part, value])
 
 
+def _fitted(chart: Any) -> Any:
+    """Labels count in the height, so that charts beside each other are equally high."""
+    return chart.properties(autosize={"type": "fit", "contains": "padding"})
+
+
 def _stacked(x: alt.X, keys: Sequence[str], colours: Sequence[str]) -> Any:
     """Areas on each other, the first at the bottom."""
     import altair as alt
@@ -520,7 +525,7 @@ def _fees_chart(currency: str, colour: str, months: int) -> Any:
             ],
         )
     )
-    return _layered(bars, height=120)
+    return _fitted(_layered(bars, height=140))
 
 
 def _take_chart(colour: str, months: int) -> Any:
@@ -534,18 +539,19 @@ def _take_chart(colour: str, months: int) -> Any:
         alt.Tooltip("taken:Q", title="taken, % of entitled", format=".2f"),
         alt.Tooltip("delivered:Q", title="delivered, % of entitled", format=".2f"),
     ]
-    return _layered(
+    layers = (
         delivered.encode(x=x, y=_share_axis("delivered"), tooltip=tips),
         taken.encode(x=x, y=_share_axis("taken"), tooltip=tips),
-        height=100,
     )
+    return _fitted(_layered(*layers, height=130))
 
 
 def _month_axis(months: int, *, labels: bool) -> alt.X:
     """Months as bands, so that bars and points of the two charts of an agreement stand below each other."""
     import altair as alt
 
-    step = max(1, -(-months // 6))
+    # Labels every so many months that years have a whole number of them, at most seven.
+    step = next((step for step in (1, 2, 3, 6, 12, 24) if months <= 7 * step), 60)
     shown = (
         f"(toNumber(slice(datum.value, 0, 4)) * 12 + toNumber(slice(datum.value, 5, 7)) - 1) % {step} == 0"
     )

@@ -111,11 +111,10 @@ class Database:
             yield
             self._connection.exec_driver_sql("COMMIT")
         except BaseException:
-            # the disk may be full: a rollback that fails as well must not hide the first error
-            try:
+            # SQLite rolls back by itself when the disk is full; a second rollback would hide the first error
+            driver: Any = self._connection.connection.dbapi_connection
+            if driver.in_transaction:
                 self._connection.exec_driver_sql("ROLLBACK")
-            except sa.exc.DatabaseError:
-                self._connection.invalidate()
             raise
 
     @contextmanager

@@ -91,17 +91,11 @@ class Lake:
             return self._latest[key]
         target = self.path / f"{key}.parquet"
         try:
-            table = pq.read_table(target)
-        except (OSError, pa.ArrowException) as error:
+            columns = _columns(pq.read_table(target))
+            found = rows_digest(list(columns.items()))
+        except (OSError, ValueError, TypeError, pa.ArrowException) as error:
             raise BookCorrupt(f"{target} can't be read ({error}); restore it from a copy") from error
-        columns: dict[str, NDArray[np.int64] | list[str]] = {}
-        for name in table.column_names:
-            column = table.column(name)
-            if pa.types.is_dictionary(column.type):
-                columns[name] = column.cast(pa.string()).to_pylist()
-            else:
-                columns[name] = column.to_numpy()
-        if rows_digest(list(columns.items())) != key:
+        if found != key:
             raise BookCorrupt(
                 f"{target}: its rows aren't the ones that were recorded; restore it from a copy"
             )
@@ -113,6 +107,17 @@ class Lake:
         self._latest[key] = columns
         while len(self._latest) > 8:
             del self._latest[next(iter(self._latest))]
+
+
+def _columns(table: pa.Table) -> dict[str, NDArray[np.int64] | list[str]]:
+    columns: dict[str, NDArray[np.int64] | list[str]] = {}
+    for name in table.column_names:
+        column = table.column(name)
+        if pa.types.is_dictionary(column.type):
+            columns[name] = column.cast(pa.string()).to_pylist()
+        else:
+            columns[name] = column.to_numpy()
+    return columns
 
 
 class LakeOverlay(Lake):

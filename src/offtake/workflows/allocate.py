@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from offtake.fleet.capacity import PoolCapacity
 from offtake.store.fact import Fact
 from offtake.store.lake import Columns, Lake
 from offtake.workflows.book import OpenBook
-from offtake.workflows.state import State, all_settled_before
+from offtake.workflows.state import Body, State, all_settled_before
 from offtake.workflows.view import capacities_of, claims_in, operator_zone
 
 
@@ -250,16 +250,23 @@ def short_rows(state: State, lake: Lake, window: Interval) -> Rows:
 
 
 def _rows_in_force(state: State, lake: Lake, window: Interval, table: str, other: str) -> Rows:
+    plans = (item.body for _, item in sorted(state.of("plan").items()))
+    return rows_of(plans_in_force(plans, lake, window, table), other)
+
+
+def rows_of(parts: Iterable[tuple[Interval, Columns]], other: str) -> Rows:
+    """Rows of plans in force, each clipped to its part; `other` names the second column, pool or cause."""
     names: list[str] = []
     others: list[str] = []
-    parts: list[tuple[NDArray[np.int64], ...]] = []
-    for part, columns in _plans_in_force(state, lake, window, table):
-        start, end = np.maximum(columns["start"], part.start), np.minimum(columns["end"], part.end)
+    runs: list[tuple[NDArray[np.int64], ...]] = []
+    for part, columns in parts:
+        starts, ends, counts = (np.asarray(columns[name]) for name in ("start", "end", "gpus"))
+        start, end = np.maximum(starts, part.start), np.minimum(ends, part.end)
         inside = end > start
         names += np.asarray(columns["claim"], dtype=object)[inside].tolist()
         others += np.asarray(columns[other], dtype=object)[inside].tolist()
-        parts.append((start[inside], end[inside], columns["gpus"][inside]))
-    start, end, gpus = _joined(parts)
+        runs.append((start[inside], end[inside], counts[inside]))
+    start, end, gpus = _joined(runs)
     return Rows(
         claim=np.asarray(names, dtype=object),
         other=np.asarray(others, dtype=object),
@@ -269,14 +276,22 @@ def _rows_in_force(state: State, lake: Lake, window: Interval, table: str, other
     )
 
 
-def _plans_in_force(
-    state: State, lake: Lake, window: Interval, table: str
-) -> list[tuple[Interval, Mapping[str, Any]]]:
-    parts: list[tuple[Interval, Mapping[str, Any]]] = []
+def plans_in_force(
+    plans: Iterable[Body], lake: Lake, window: Interval, table: str
+) -> list[tuple[Interval, Columns]]:
+    """Parts of a window with the rows of the plan that was in force: each until a later one replaces it.
+
+    Args:
+        plans: bodies of ``allocation.planned``, in the order they were recorded.
+        lake: where their rows are.
+        window: what to look at.
+        table: ``held`` or ``short``.
+    """
+    parts: list[tuple[Interval, Columns]] = []
     until = window.end
-    for _, item in sorted(state.of("plan").items(), reverse=True):
-        start, end = max(int(item.body["start"]), window.start), min(int(item.body["end"]), until)
+    for body in reversed(list(plans)):
+        start, end = max(int(body["start"]), window.start), min(int(body["end"]), until)
         if start < end:
-            parts.append((Interval(start, end), lake.load(item.body[table])))
-        until = min(until, int(item.body["start"]))
+            parts.append((Interval(start, end), lake.load(body[table])))
+        until = min(until, int(body["start"]))
     return parts[::-1]

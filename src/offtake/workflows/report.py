@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 
 import numpy as np
@@ -24,6 +23,8 @@ from offtake.fleet.model import Delivery, Outage
 from offtake.formats.folder import parse_fleet
 from offtake.formats.plain import from_plain
 from offtake.rating.model import Kind
+from offtake.store.lake import Columns
+from offtake.workflows.allocate import plans_in_force
 from offtake.workflows.book import Book
 from offtake.workflows.state import Body, State, is_simulated, month_key
 from offtake.workflows.view import (
@@ -342,33 +343,30 @@ def _capacities(book: Book) -> tuple[PoolCapacity, ...]:
 def _held_history(book: Book, window: Interval, holders: Mapping[str, str]) -> dict[str, Curve]:
     """GPUs held by holder, each plan in force until a later one replaces it."""
     parts: dict[str, list[Curve]] = {}
-    until = window.end
-    for item in reversed(book.database.facts_of(["allocation.planned"])):
-        start, end = max(int(item.fact.body["start"]), window.start), min(int(item.fact.body["end"]), until)
-        if start < end:
-            columns = book.lake.load(item.fact.body["held"])
-            names = np.asarray([holders.get(claim, claim) for claim in columns["claim"]])
-            for holder in dict.fromkeys(names.tolist()):
-                rows = names == holder
-                curve = Curve.from_records(
-                    *(np.asarray(columns[name])[rows] for name in ("start", "end", "gpus"))
-                )
-                parts.setdefault(holder, []).append(curve.restrict(Interval(start, end)))
-        until = min(until, int(item.fact.body["start"]))
+    plans = (item.fact.body for item in book.database.facts_of(["allocation.planned"]))
+    for part, columns in plans_in_force(plans, book.lake, window, "held"):
+        for holder, curve in _by_holder(columns, holders):
+            parts.setdefault(holder, []).append(curve.restrict(part))
     return {holder: combine(curves) for holder, curves in sorted(parts.items())}
+
+
+def _by_holder(columns: Columns, holders: Mapping[str, str]) -> Iterable[tuple[str, Curve]]:
+    """GPUs over time by who holds the claim; a tranche without a claim belongs to its agreement."""
+    names = np.asarray([holders.get(claim, str(claim).partition("/")[0]) for claim in columns["claim"]])
+    for holder in dict.fromkeys(names.tolist()):
+        rows = names == holder
+        yield (
+            holder,
+            Curve.from_records(*(np.asarray(columns[name])[rows] for name in ("start", "end", "gpus"))),
+        )
 
 
 def _taken(book: Book, holders: Mapping[str, str]) -> dict[str, Curve]:
     """GPUs in use by holder, from every batch of readings."""
     parts: dict[str, list[Curve]] = {}
     for item in book.database.facts_of(["readings.received"]):
-        columns = book.lake.load(item.fact.body["rows"])
-        names = np.asarray([holders.get(claim, claim.partition("/")[0]) for claim in columns["claim"]])
-        for holder in dict.fromkeys(names.tolist()):
-            rows = names == holder
-            parts.setdefault(holder, []).append(
-                Curve.from_records(*(np.asarray(columns[name])[rows] for name in ("start", "end", "gpus")))
-            )
+        for holder, curve in _by_holder(book.lake.load(item.fact.body["rows"]), holders):
+            parts.setdefault(holder, []).append(curve)
     return {holder: combine(curves) for holder, curves in sorted(parts.items())}
 
 
@@ -408,8 +406,3 @@ def _happened(book: Book) -> Iterable[Happened]:
                 text=f"{what} {body.get('id', id_)}",
                 hypothetical=bool(body.get("hypothetical", False)),
             )
-
-
-def first_date(day: date | None) -> str:
-    """A date for people, or a dash."""
-    return "–" if day is None else str(day)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from offtake.allocation.solver import SegmentSolver
+from offtake.base.errors import ClockBackwards
+from offtake.base.time import format_instant
 from offtake.ledger.model import ensure_balanced
 from offtake.store.fact import Fact, Recorded
 from offtake.workflows.allocate import decide_allocation
@@ -28,6 +30,11 @@ def tick(book: Book, now: int, *, solver: SegmentSolver | None = None) -> list[R
         Broken: if the trial balance isn't zero; nothing is recorded then.
     """
     with book.writing():
+        if now < book.state.now:
+            raise ClockBackwards(
+                f"a tick at {format_instant(now)}, but the book already knows "
+                f"{format_instant(book.state.now)}; set the clock right, nothing was recorded"
+            )
         return decide(book, now, solver=solver)
 
 

@@ -28,6 +28,8 @@ def rate_delivery(
         return
     fee = flat_fee(agreement, charges)
     reduced = share_of(fee, Fraction(election.gpus, clause.gpus), agreement.rounding)
+    if reduced == fee:
+        return
     text = f"Pro-rata fee for {facts.month}: {election.gpus:,} of {clause.gpus:,} GPUs delivered and accepted"
     basis = (f"{path}.gpus", f"{path}.remedies")
     yield charge(agreement, path, facts.month, kind=Kind.FEE, text=text, amount=reduced - fee, basis=basis)

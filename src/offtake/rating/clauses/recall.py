@@ -15,11 +15,10 @@ def rate_recall(
     agreement: Agreement, path: str, clause: Recall, facts: MonthFacts, charges: tuple[Charge, ...]
 ) -> Iterable[Charge]:
     """The fee falls in proportion to the GPU-seconds recalled."""
-    if not facts.recalled:
+    fee = flat_fee(agreement, charges)
+    if not facts.recalled or not fee:
         return
-    amount = -share_of(
-        flat_fee(agreement, charges), Fraction(facts.recalled, facts.entitled), agreement.rounding
-    )
+    amount = -share_of(fee, Fraction(facts.recalled, facts.entitled), agreement.rounding)
     text = f"Recall in {facts.month}: {gpu_hours(facts.recalled)} of {gpu_hours(facts.entitled)} taken back"
     yield charge(
         agreement, path, facts.month, kind=Kind.FEE, text=text, amount=amount, basis=(f"{path}.notice_days",)
