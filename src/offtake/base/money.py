@@ -1,8 +1,8 @@
 """Integer money and decimal rates.
 
 Allowed operations: Money ± Money of one currency, Money × int, -Money, comparison within a currency,
-`split` by weights. Money × Decimal doesn't exist: a `Rate` meets a quantity in `charge`, which rounds
-once. A float is refused everywhere.
+`split` by weights. Money × Decimal doesn't exist: a `Rate` meets a quantity in `Rate.amount`, which
+rounds once. A float is refused everywhere.
 """
 
 from __future__ import annotations
@@ -173,6 +173,10 @@ class Rate:
 
     def __str__(self) -> str:
         return f"{self.value:,f} {self.currency} per {self.unit}"
+
+    def amount(self, quantity: Fraction, rounding: Rounding) -> Money:
+        """An exact quantity in units at this rate, rounded once."""
+        return money_of(Fraction(self.value) * quantity, self.currency, rounding)
 
 
 def round_fraction(value: Fraction, rounding: Rounding = Rounding.HALF_EVEN) -> int:

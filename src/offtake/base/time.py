@@ -8,18 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 HOUR_S = 3_600
 DAY_S = 86_400
-
-
-class Clock(Protocol):
-    """Where `now` comes from: the wall in live operation, an event queue in simulation."""
-
-    def now(self) -> int:
-        """The present instant."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, order=True)

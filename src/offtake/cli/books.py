@@ -267,7 +267,7 @@ def report(
     with opened(book) as target:
         path = out or target.directory / "report.html"
         known = report_of(target)
-        write_report(known, path)
+        write_report(target, known, path)
     emit(json_, {"report": str(path), **plain_totals(known)}, lambda screen: screen.print(f"Report: {path}"))
 
 

@@ -153,7 +153,7 @@ def _render(book: Book, known: Report, *, pdf: bool, html: bool, quiet: bool) ->
     with _progress("Invoices", len(known.documents), quiet=quiet) as move:
         write_invoices(book, book.directory / "invoices", pdf=pdf, on_each=lambda i, _: move(i, ""))
     if html:
-        write_report(known, book.directory / "report.html")
+        write_report(book, known, book.directory / "report.html")
 
 
 @contextmanager

@@ -508,6 +508,8 @@ def _check_demand(
     for j, pool in enumerate(demand.pools):
         if pools is not None and pool not in pools:
             problems.append(unknown_pool(f"{at}.pools[{j}]", pool, pools))
+    if demand.training is not None:
+        problems += _check_training(f"{at}.training", demand.training)
     sources = (demand.training, demand.inference, demand.constant_gpus, demand.file)
     if sum(source is not None for source in sources) != 1:
         problems.append(

@@ -8,9 +8,7 @@ decision, not an omission.
 from __future__ import annotations
 
 from offtake.agreements.clauses.monthly_fee import MonthlyFee
-from offtake.agreements.derive import fee_schedule
 from offtake.agreements.model import Agreement
-from offtake.base.money import Money
 from offtake.base.months import Month
 from offtake.rating.clauses import FIXED, SETTLED
 from offtake.rating.model import Charge, MonthFacts
@@ -52,8 +50,3 @@ def fee_at_stake(agreement: Agreement) -> int:
     gpus = sum(tranche.gpus(tranche.quantity) for tranche in agreement.tranches)
     found = agreement.first_of(MonthlyFee)
     return agreement.money(found[1].amount).minor // gpus if found and gpus else 0
-
-
-def scheduled_total(agreement: Agreement) -> Money:
-    """Every fixed fee of the agreement as it stands."""
-    return fee_schedule(agreement).total

@@ -14,6 +14,8 @@ from typing import Any
 
 from offtake.base.errors import ensure
 from offtake.base.months import Month
+from offtake.formats.plain import from_plain
+from offtake.ledger.model import Entry, post_to
 from offtake.store.fact import GENESIS, Fact
 
 Body = Mapping[str, Any]
@@ -187,23 +189,30 @@ def _document(state: State, fact: Fact, seq: int, change: Change) -> None:
 
 
 def _entry(state: State, fact: Fact, seq: int, change: Change) -> None:
-    for leg, posting in enumerate(fact.body["postings"]):
-        account, currency = str(posting["account"]), str(posting["amount"]["currency"])
-        minor = int(posting["amount"]["minor"])
-        key = ("balance", f"{account}|{currency}")
-        before = change.items.get(key) or state.body(*key)
-        change.items[key] = {"minor": minor + (int(before["minor"]) if before else 0)}
-        change.postings.append(
-            {
-                "seq": seq,
-                "leg": leg,
-                "entry": fact.id,
-                "at": fact.effective_at,
-                "account": account,
-                "currency": currency,
-                "minor": str(minor),
-            }
-        )
+    entry = from_plain(
+        Entry,
+        {
+            "id": fact.id,
+            "at": fact.effective_at,
+            "text": fact.body["text"],
+            "postings": fact.body["postings"],
+        },
+    )
+    accounts = {(leg.account, leg.amount.currency) for leg in entry.postings}
+    for (account, currency), minor in post_to(balances(state, accounts), entry).items():
+        change.items["balance", f"{account}|{currency}"] = {"minor": minor}
+    change.postings += [
+        {
+            "seq": seq,
+            "leg": i,
+            "entry": fact.id,
+            "at": fact.effective_at,
+            "account": leg.account,
+            "currency": leg.amount.currency,
+            "minor": str(leg.amount.minor),
+        }
+        for i, leg in enumerate(entry.postings)
+    ]
     for number, minor in fact.body.get("applied", []):
         open_ = state.of("open")[number].body
         left = int(open_["left"]) - int(minor)
@@ -250,11 +259,14 @@ def is_simulated(state: State) -> bool:
     return bool(state.of("simulation"))
 
 
-def balances(state: State) -> dict[tuple[str, str], int]:
-    """The ledger's balances by (account, currency)."""
+def balances(state: State, accounts: Iterable[tuple[str, str]] | None = None) -> dict[tuple[str, str], int]:
+    """The ledger's balances by (account, currency): all of them, or those of some accounts."""
+    held = state.of("balance")
+    names = (f"{account}|{currency}" for account, currency in accounts) if accounts is not None else held
     return {
-        (id_.rpartition("|")[0], id_.rpartition("|")[2]): int(item.body["minor"])
-        for id_, item in state.of("balance").items()
+        (name.rpartition("|")[0], name.rpartition("|")[2]): int(held[name].body["minor"])
+        for name in names
+        if name in held
     }
 
 

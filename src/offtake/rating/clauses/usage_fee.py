@@ -7,15 +7,18 @@ from fractions import Fraction
 
 from offtake.agreements.clauses.usage_fee import UsageFee
 from offtake.agreements.model import Agreement
-from offtake.base.money import Money, money_of
+from offtake.base.money import Money, Rate
 from offtake.rating.model import Charge, Kind, MonthFacts, charge, gpu_hours
+
+
+def usage_rate(agreement: Agreement, clause: UsageFee) -> Rate:
+    """The rate, per GPU-hour in the agreement's currency."""
+    return Rate(value=clause.rate_per_gpu_h, currency=agreement.currency, unit="GPU-hour")
 
 
 def usage_amount(agreement: Agreement, clause: UsageFee, gpu_seconds: int) -> Money:
     """GPU-seconds at the rate, rounded once."""
-    return money_of(
-        Fraction(clause.rate_per_gpu_h) * gpu_seconds / 3600, agreement.currency, agreement.rounding
-    )
+    return usage_rate(agreement, clause).amount(Fraction(gpu_seconds, 3600), agreement.rounding)
 
 
 def rate_usage_fee(
@@ -23,9 +26,7 @@ def rate_usage_fee(
 ) -> Iterable[Charge]:
     """One line for the month's take."""
     if facts.taken:
-        text = (
-            f"{gpu_hours(facts.taken)} taken in {facts.month} at {clause.rate_per_gpu_h} {agreement.currency}"
-        )
+        text = f"{gpu_hours(facts.taken)} taken in {facts.month} at {usage_rate(agreement, clause)}"
         amount = usage_amount(agreement, clause, facts.taken)
         yield charge(
             agreement,
