@@ -220,12 +220,13 @@ def value_of(hint: Any) -> str:
     if get_origin(hint) is Annotated:
         inner, *bounds = get_args(hint)
         limits = ", ".join(filter(None, map(_bound, bounds)))
+        limits = re.sub(r"at least (\d+), at most \1$", r"exactly \1", limits)
         return value_of(inner) + (f", {limits}" if limits else "")
     if get_origin(hint) in (Union, types.UnionType):
         return value_of(next(part for part in get_args(hint) if part is not type(None)))
     if get_origin(hint) is tuple:
         item = get_args(hint)[0]
-        return f"list of tables `{_name(item)}`" if is_dataclass(item) else f"list of {value_of(item)}"
+        return f"list of tables `{_name(item)}`" if is_dataclass(item) else f"list: {value_of(item)}"
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return " · ".join(f'`"{member.value}"`' for member in hint)
     words = {

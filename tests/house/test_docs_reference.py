@@ -189,3 +189,14 @@ def test_the_readme_shows_the_totals_that_the_tutorial_is_tested_with() -> None:
     totals = re.search(r"^```text\n(SpaceX.*?)^```$", readme, flags=re.MULTILINE | re.DOTALL)
     assert totals is not None
     assert totals[1] in (DOCS / "tutorials" / "colossus.md").read_text(encoding="utf-8")
+
+
+def test_every_terminal_block_is_one_that_is_run() -> None:
+    """The runner looks for blocks at the start of a line; an indented one would never be tried."""
+    hidden = [
+        shown(page)
+        for page in project_files()
+        if page.suffix == ".md"
+        and re.search(r"^[ \t>]+```console", page.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert hidden == []

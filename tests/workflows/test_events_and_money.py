@@ -16,6 +16,7 @@ from offtake.base.money import Money
 from offtake.base.months import Month
 from offtake.base.outcome import Refused
 from offtake.base.time import DAY_S, Interval
+from offtake.billing.document import Received
 from offtake.metering.readings import Readings
 from offtake.store.fact import Fact, Recorded
 from offtake.workflows.allocate import held_rows
@@ -253,8 +254,9 @@ def test_a_recall_lowers_the_claim_and_the_fee_by_the_gpu_seconds_taken_back(tmp
     w = world(tmp_path, FEE, RECALL).go(at(4, 6))
     notice = RecallNotice(id="r", agreement="deal", tranche="main", gpus=248, given=date(2026, 4, 6))
     assert isinstance(record_recall(w.book, notice, at(4, 6)), Recorded)
+    tick(w.book, at(4, 16))
+    assert [held(w, at(4, 16) - 1), held(w, at(4, 16)), held(w, at(4, 30))] == [1_000, 752, 752]
     w.go(at(6, 1))
-    assert [held(w, at(4, 16) - 1), held(w, at(4, 16)), held(w, at(5, 20))] == [1_000, 752, 752]
     # half of April at 24.8 %, all of May
     assert w.lines(Month(2026, 4)) == [("monthly_fee", FULL), ("recall", -FULL * 124 // 1_000)]
     assert w.lines(Month(2026, 5)) == [("monthly_fee", FULL), ("recall", -FULL * 248 // 1_000)]
@@ -265,10 +267,8 @@ def test_a_payment_of_less_leaves_the_rest_open_and_one_of_more_is_owed_back(tmp
     now = at(4, 1)
 
     def pay(name: str, minor: int) -> None:
-        paid = record_payment(
-            w.book, name, agreement="deal", amount=Money(minor, "USD"), received_at=now, now=now
-        )
-        assert isinstance(paid, Recorded)
+        received = Received(id=name, agreement="deal", amount=Money(minor, "USD"), received_at=now)
+        assert isinstance(record_payment(w.book, received, now), Recorded)
         tick(w.book, now)
 
     pay("part", FULL + 5)

@@ -18,6 +18,7 @@ from offtake.base.errors import BadInput, ClockBackwards
 from offtake.base.money import Money
 from offtake.base.outcome import Refused
 from offtake.base.time import DAY_S, Interval
+from offtake.billing.document import Received
 from offtake.fleet.model import Delivery, Outage
 from offtake.metering.readings import Readings
 from offtake.store.fact import Fact, Recorded
@@ -84,10 +85,12 @@ def code(outcome: Outcome) -> str:
     return outcome.code
 
 
+def received(amount: Money, agreement: str = "deal", name: str = "p") -> Received:
+    return Received(id=name, agreement=agreement, amount=amount, received_at=NOW)
+
+
 def pay(w: World, dollars: int, name: str = "p1", now: int = NOW) -> Outcome:
-    return record_payment(
-        w.book, name, agreement="deal", amount=Money(dollars * 100, "USD"), received_at=NOW, now=now
-    )
+    return record_payment(w.book, received(Money(dollars * 100, "USD"), name=name), now)
 
 
 def meter(w: World, gpus: int, now: int = NOW) -> Outcome:
@@ -218,15 +221,11 @@ REFUSALS: dict[str, tuple[str, Callable[[World], Outcome]]] = {
     "a recall of no agreement": ("unknown_agreement", lambda w: record_recall(w.book, recall(8, "x"), NOW)),
     "a payment of no agreement": (
         "unknown_agreement",
-        lambda w: record_payment(
-            w.book, "p", agreement="x", amount=Money(1, "USD"), received_at=NOW, now=NOW
-        ),
+        lambda w: record_payment(w.book, received(Money(1, "USD"), "x"), NOW),
     ),
     "a payment in another currency": (
         "other_currency",
-        lambda w: record_payment(
-            w.book, "p", agreement="deal", amount=Money(1, "EUR"), received_at=NOW, now=NOW
-        ),
+        lambda w: record_payment(w.book, received(Money(1, "EUR")), NOW),
     ),
     "a payment of nothing": ("not_positive", lambda w: pay(w, 0)),
 }

@@ -488,7 +488,10 @@ def _demands(
         takes += parsed.take
         for i, declaration in enumerate(parsed.demand):
             at = f"{name}: demand[{i}]"
-            problems += _check_demand(at, declaration, [d.declaration.id for d in demands], pools)
+            wrong = _check_demand(at, declaration, [d.declaration.id for d in demands], pools)
+            problems += wrong
+            if wrong:
+                continue
             curve = _attempt(problems, demand_curve, declaration, settings.window, path, at)
             if curve is not None:
                 demands.append(Demand(declaration=declaration, curve=curve))
