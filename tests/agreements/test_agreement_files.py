@@ -174,10 +174,7 @@ def second(**replaced: str) -> str:
             "go together",
         ),
         (
-            HEADER
-            + TRANCHE
-            + "steps = [{ start = 2026-03-01, quantity = 5 }]\nfull_from = 2026-02-15"
-            + FEE,
+            HEADER + TRANCHE + "steps = [{ start = 2026-03-01, quantity = 5 }]\nfull_from = 2026-02-15" + FEE,
             "tranche[0].steps",
             "steps_order",
             "2026-03-01, 2026-02-15",
@@ -243,7 +240,7 @@ def second(**replaced: str) -> str:
         (HEADER + FEE, "tranche", "too_short", "at least 1"),
         (TRANCHE + FEE, "agreement.id", "missing", "required"),
         (
-            HEADER.replace("[agreement]", '[agreement]\nsource = 5') + TRANCHE + FEE,
+            HEADER.replace("[agreement]", "[agreement]\nsource = 5") + TRANCHE + FEE,
             "agreement.source",
             "type",
             "5 is no text",

@@ -40,7 +40,7 @@ def modules_of(package: object) -> set[str]:
 def test_every_clause_file_is_in_every_table() -> None:
     files = modules_of(offtake.agreements.clauses)
     assert len(files) >= 9
-    assert set(CLAUSES) == set(FIXED) == set(SETTLED) == files
+    assert files == set(CLAUSES) == set(FIXED) == set(SETTLED)
     assert all(CLAUSES[name].NAME == name for name in files)
 
 
@@ -89,7 +89,8 @@ def test_a_side_without_a_right_can_t_leave_and_that_comes_before_too_early() ->
 def test_of_several_ways_out_the_earliest_end_counts() -> None:
     two = agreement(
         FEE,
-        "[[termination]]\nnotice_days = 90\nlock_in_months = 1\n[[termination]]\nnotice_days = 10\nlock_in_months = 6",
+        "[[termination]]\nnotice_days = 90\nlock_in_months = 1",
+        "[[termination]]\nnotice_days = 10\nlock_in_months = 6",
     )
     assert check_notice(two, notice(date(2026, 3, 1))) == date(2026, 5, 30)
     assert check_notice(two, notice(date(2026, 8, 1))) == date(2026, 8, 11)
@@ -165,9 +166,16 @@ def test_recalls_are_refused_in_the_documented_order() -> None:
 
 def test_recalls_that_count_add_up_over_time() -> None:
     deal = agreement(FEE, RECALL)
-    notices = [recall(100), recall(200, date(2026, 4, 1)), recall(50, date(2026, 4, 2))]  # the third is refused
+    notices = [
+        recall(100),
+        recall(200, date(2026, 4, 1)),
+        recall(50, date(2026, 4, 2)),
+    ]  # the third is refused
     curve = recalled(deal, notices)["main"]
-    at = [curve.value_at(deal.midnight(day)) for day in (date(2026, 3, 23), date(2026, 3, 24), date(2026, 4, 15))]
+    at = [
+        curve.value_at(deal.midnight(day))
+        for day in (date(2026, 3, 23), date(2026, 3, 24), date(2026, 4, 15))
+    ]
     assert at == [0, 100, 300]
     assert curve.value_at(deal.midnight(date(2026, 6, 1))) == 300
 
@@ -185,8 +193,8 @@ def test_edges_of_the_ladder_are_exclusive(lost: int, rung: int | None) -> None:
         ),
         cap=Decimal("0.25"),
     )
-    credits = {None: None, 0: (0, Decimal("0.10")), 1: (1, Decimal("0.25"))}
-    assert ladder.share(lost, 1_000) == credits[rung]
+    expected = {None: None, 0: (0, Decimal("0.10")), 1: (1, Decimal("0.25"))}
+    assert ladder.share(lost, 1_000) == expected[rung]
 
 
 def test_nothing_entitled_reaches_no_rung() -> None:
@@ -206,7 +214,9 @@ def test_grace_counts_calendar_months_and_the_lock_in_from_where_it_says() -> No
 
 def test_megawatts_become_gpus_in_the_offtaker_s_favour() -> None:
     # G9: 200 MW at 142 kW a rack of 72
-    tranche = TRANCHE.replace("quantity = 1_000", 'quantity = 200\ndenominator = "critical_it_mw"\nkw_per_gpu = 1.9722')
+    tranche = TRANCHE.replace(
+        "quantity = 1_000", 'quantity = 200\ndenominator = "critical_it_mw"\nkw_per_gpu = 1.9722'
+    )
     deal = agreement(FEE, tranche=tranche)
     curve = entitlement(deal, deal.tranches[0])
     assert curve.value.value_at(deal.midnight(date(2026, 6, 1))) == 101_410
@@ -230,6 +240,9 @@ def test_an_exit_after_the_term_is_no_exit() -> None:
 
 
 def test_fees_of_another_time_zone_are_the_same_fees() -> None:
-    here, there = agreement(FEE), agreement(FEE, header=HEADER.replace("America/Chicago", "Pacific/Kiritimati"))
+    here, there = (
+        agreement(FEE),
+        agreement(FEE, header=HEADER.replace("America/Chicago", "Pacific/Kiritimati")),
+    )
     assert fee_schedule(here).total == fee_schedule(there).total
     assert here.month(Month(2026, 5)) != there.month(Month(2026, 5))

@@ -32,7 +32,7 @@ from offtake.rating.rate import rate_fixed, rate_settled
 from tests.agreements.texts import example, example_text
 
 
-def usd(amount: int | str) -> Money:
+def usd(amount: int | str | Decimal) -> Money:
     return Money.from_major(Decimal(amount), "USD")
 
 
@@ -118,7 +118,9 @@ def test_g4_and_g5_fee_per_gpu_and_its_ratio() -> None:
 
 def test_g3_the_denominator_decides() -> None:
     text = example_text("anthropic")
-    first_site_only = parse_agreement(text.replace("quantity = { value = 105_000", "quantity = { value = 1"), "a")
+    first_site_only = parse_agreement(
+        text.replace("quantity = { value = 105_000", "quantity = { value = 1"), "a"
+    )
     implied = implied_rate(first_site_only, places=2)
     assert implied is not None
     assert implied.value == Decimal("7.78")
@@ -177,7 +179,12 @@ def test_entitlements_step_up_at_local_midnights_to_325_000() -> None:
 
 def test_deadlines_come_in_order_and_name_their_terms() -> None:
     google = deadlines(example("google"))
-    assert [str(deadline.on) for deadline in google] == ["2026-09-30", "2026-10-30", "2027-01-01", "2029-07-01"]
+    assert [str(deadline.on) for deadline in google] == [
+        "2026-09-30",
+        "2026-10-30",
+        "2027-01-01",
+        "2029-07-01",
+    ]
     due, grace, notice, _ = google
     assert (due.side, grace.side, notice.side) == (Side.OPERATOR, Side.OFFTAKER, None)
     assert "110,000 GPUs" in due.what

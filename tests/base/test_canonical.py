@@ -78,7 +78,12 @@ def test_the_digest_of_rows_doesn_t_depend_on_how_they_lie_in_memory(
     spread[::2] = values
     big_endian = whole.astype(">i8")
     expected = rows_digest([("gpus", whole)])
-    for same in (np.concatenate([whole[:cut], whole[cut:]]), spread[::2], big_endian, np.asfortranarray(whole)):
+    for same in (
+        np.concatenate([whole[:cut], whole[cut:]]),
+        spread[::2],
+        big_endian,
+        np.asfortranarray(whole),
+    ):
         assert rows_digest([("gpus", same)]) == expected
 
 
@@ -101,9 +106,7 @@ texts = st.lists(st.text(max_size=4), max_size=5)
 def test_tables_that_differ_have_different_digests(
     one: list[str], other: list[str], name: str, second: str
 ) -> None:
-    assert (rows_digest([(name, one)]) == rows_digest([(second, other)])) == (
-        (name, one) == (second, other)
-    )
+    assert (rows_digest([(name, one)]) == rows_digest([(second, other)])) == ((name, one) == (second, other))
 
 
 def test_a_digest_sees_rows_columns_their_names_and_their_order() -> None:
@@ -115,4 +118,4 @@ def test_a_digest_sees_rows_columns_their_names_and_their_order() -> None:
         [("x", a)],
         [("x", a), ("y", b), ("z", a[:0])],
     ]
-    assert len({rows_digest(table) for table in tables}) == len(tables)  # type: ignore[arg-type]
+    assert len({rows_digest(table) for table in tables}) == len(tables)

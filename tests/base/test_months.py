@@ -155,7 +155,9 @@ def test_a_month_reads_as_it_is_written(month: Month) -> None:
     assert month.interval("UTC").seconds == days_in_month(month) * DAY_S
 
 
-@pytest.mark.parametrize("text", ["2026-7", "2026/07", "26-07", "2026-13", "2026-00", "july", "", "2026-07-01"])
+@pytest.mark.parametrize(
+    "text", ["2026-7", "2026/07", "26-07", "2026-13", "2026-00", "july", "", "2026-07-01"]
+)
 def test_what_isn_t_a_month_is_refused_by_its_text(text: str) -> None:
     with pytest.raises(ValueError, match="no calendar month"):
         parse_month(text)

@@ -31,7 +31,7 @@ def test_a_month_is_charged_once() -> None:
 
 
 def test_an_amount_in_another_currency_is_named() -> None:
-    with pytest.raises(TypeError, match="2026-08: 1.00 EUR in a schedule of USD"):
+    with pytest.raises(TypeError, match=r"2026-08: 1\.00 EUR in a schedule of USD"):
         Schedule.of("USD", [dated(0), dated(1, currency="EUR")])
 
 

@@ -42,14 +42,18 @@ ISSUED = DEAL.month(MAY).end
 
 def line(minor: int, kind: Kind = Kind.FEE) -> Charge:
     return charge(
-        DEAL, "monthly_fee", MAY, kind=kind, text="t", amount=Money(minor, "USD"), basis=("monthly_fee.amount",)
+        DEAL,
+        "monthly_fee",
+        MAY,
+        kind=kind,
+        text="t",
+        amount=Money(minor, "USD"),
+        basis=("monthly_fee.amount",),
     )
 
 
 def issued(*lines: Charge, sequence: int = 1, in_advance_: bool = False) -> Document:
-    return document(
-        DEAL, MAY, lines, sequence=sequence, issued_at=ISSUED, fixed_in_advance=in_advance_
-    )
+    return document(DEAL, MAY, lines, sequence=sequence, issued_at=ISSUED, fixed_in_advance=in_advance_)
 
 
 def legs(entry: Entry) -> dict[str, int]:
@@ -134,9 +138,9 @@ def test_what_is_owed_counts_what_is_due_and_deducts_credits() -> None:
     assert [owed(documents, at, "USD").minor for at in (4, 5, 6)] == [0, 70, 1_070]
 
 
-opens = st.lists(
-    st.tuples(st.integers(-10_000, 10_000).filter(bool), st.integers(0, 5)), max_size=8
-).map(lambda rows: [open_(f"{i}", left, due) for i, (left, due) in enumerate(rows)])
+opens = st.lists(st.tuples(st.integers(-10_000, 10_000).filter(bool), st.integers(0, 5)), max_size=8).map(
+    lambda rows: [open_(f"{i}", left, due) for i, (left, due) in enumerate(rows)]
+)
 
 
 @given(opens, st.integers(0, 30_000))
@@ -156,7 +160,8 @@ def test_a_payment_is_conserved(documents: list[Open], amount: int) -> None:
 actions = st.lists(
     st.one_of(
         st.tuples(
-            st.just("bill"), st.lists(st.tuples(st.integers(-9_999, 9_999), st.sampled_from(Kind)), max_size=4)
+            st.just("bill"),
+            st.lists(st.tuples(st.integers(-9_999, 9_999), st.sampled_from(Kind)), max_size=4),
         ),
         st.tuples(st.just("advance"), st.integers(1, 9_999)),
         st.tuples(st.just("earn"), st.integers(0, 5)),
@@ -190,9 +195,11 @@ def test_any_sequence_of_documents_and_payments_balances(steps: list[tuple[str, 
             parts, left = apply_payment(Money(value, "USD"), list(documents.values()))
             for number, part in parts:
                 item = replace(documents[number], left=documents[number].left - part)
-                documents = {**documents, number: item} if item.left else {
-                    k: v for k, v in documents.items() if k != number
-                }
+                documents = (
+                    {**documents, number: item}
+                    if item.left
+                    else {k: v for k, v in documents.items() if k != number}
+                )
             entry, cash = entry_for_payment(f"p{n}", "deal", n, Money(value, "USD"), left), cash + value
         if entry is not None:
             balances = post_to(balances, entry)

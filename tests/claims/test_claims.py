@@ -67,7 +67,13 @@ def test_oversold_pools_are_found_by_the_claims_that_fit_nowhere_else() -> None:
 
 TRAINING = Training(seed=1, gpus=(100, 500), days=(2, 9), gap_days=(1, 3), step_gpus=8)
 INFERENCE = Inference(
-    seed=1, start_gpus=1_000, growth_per_year=2.0, daily_swing=0.2, weekend_drop=0.5, step_gpus=8, ceiling_gpus=1_100
+    seed=1,
+    start_gpus=1_000,
+    growth_per_year=2.0,
+    daily_swing=0.2,
+    weekend_drop=0.5,
+    step_gpus=8,
+    ceiling_gpus=1_100,
 )
 
 

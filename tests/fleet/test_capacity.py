@@ -33,9 +33,7 @@ def block(nodes: int, id_: str = "b", day: date = BEGIN, retired: date | None = 
 
 
 def pool(*blocks: BuildOut, id_: str = "p", node: int = 8, kw: str = "1", at: str = "s") -> Pool:
-    return Pool(
-        id=id_, site=at, gpu_model="G", gpus_per_node=node, kw_per_gpu=Decimal(kw), build_out=blocks
-    )
+    return Pool(id=id_, site=at, gpu_model="G", gpus_per_node=node, kw_per_gpu=Decimal(kw), build_out=blocks)
 
 
 def outage(id_: str, gpus: int, start: int = NOON, end: int | None = None, at: str = "p") -> Outage:
@@ -121,7 +119,9 @@ def test_an_outage_lasts_to_its_end_or_for_ever() -> None:
 
 
 def test_a_derate_covers_whole_local_days_and_its_last_one() -> None:
-    derate = Derate(id="d", pool="p", start=date(2026, 3, 7), through=date(2026, 3, 8), gpus=8, reason="spares")
+    derate = Derate(
+        id="d", pool="p", start=date(2026, 3, 7), through=date(2026, 3, 8), gpus=8, reason="spares"
+    )
     capacity = only(pool_capacities(fleet_of(pool(block(10)), derates=(derate,))))
     (cut,) = capacity.cuts
     assert cut.reason == "spares"
@@ -185,7 +185,11 @@ def fleets(draw: st.DrawFn) -> tuple[Fleet, list[Outage], list[Delivery]]:
         for p in pools
         if draw(st.booleans())
     ]
-    return fleet_of(*pools, megawatts=str(draw(st.decimals("0.05", "3", places=3))), derates=derates), outages, late
+    return (
+        fleet_of(*pools, megawatts=str(draw(st.decimals("0.05", "3", places=3))), derates=derates),
+        outages,
+        late,
+    )
 
 
 @given(fleets())

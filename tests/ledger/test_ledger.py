@@ -22,7 +22,7 @@ def test_an_entry_out_of_balance_can_t_exist() -> None:
 
 def test_each_currency_balances_by_itself() -> None:
     legs = [("assets.cash", usd(5)), ("income.fees.a", Money(-5, "EUR"))]
-    with pytest.raises(Broken, match="5 minor units of USD|-5 minor units of EUR"):
+    with pytest.raises(Broken, match=r"5 minor units of (USD|EUR)"):
         entry("e", 0, "t", legs)
     both = entry("e", 0, "t", [*legs, ("income.fees.a", usd(-5)), ("assets.cash", Money(5, "EUR"))])
     assert sums(both.postings) == {"USD": 0, "EUR": 0}
@@ -88,7 +88,10 @@ def test_posting_leaves_the_balances_before_it_alone() -> None:
         id="e",
         at=0,
         text="t",
-        postings=(Posting(account="assets.cash", amount=usd(-1)), Posting(account="equity.owner", amount=usd(1))),
+        postings=(
+            Posting(account="assets.cash", amount=usd(-1)),
+            Posting(account="equity.owner", amount=usd(1)),
+        ),
     )
     after = post_to(before, new)
     assert before == {("assets.cash", "USD"): 1, ("equity.owner", "USD"): -1}

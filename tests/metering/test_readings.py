@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -33,7 +34,9 @@ def readings(*rows: tuple[str, str, int, int, int]) -> Readings:
 
 
 def test_rows_are_clipped_to_the_period_and_summed_by_claim() -> None:
-    batch = readings(("1", "a", 0, 100, 8), ("2", "a", 90, 210, 4), ("3", "b", 150, 160, 1), ("4", "a", 300, 400, 9))
+    batch = readings(
+        ("1", "a", 0, 100, 8), ("2", "a", 90, 210, 4), ("3", "b", 150, 160, 1), ("4", "a", 300, 400, 9)
+    )
     takes = settle_take([batch], Interval(50, 200))
     assert {claim: (take.gpu_seconds, take.rows) for claim, take in takes.items()} == {
         "a": (50 * 8 + 110 * 4, 2),
@@ -89,10 +92,12 @@ spans = st.tuples(st.integers(0, 999), st.integers(1, 300), st.integers(1, 10**6
 def test_take_over_a_partition_sums_to_the_whole(
     rows: list[tuple[int, int, int, str]], cuts: list[int]
 ) -> None:
-    batch = readings(*((str(i), claim, s, s + length, gpus) for i, (s, length, gpus, claim) in enumerate(rows)))
+    batch = readings(
+        *((str(i), claim, s, s + length, gpus) for i, (s, length, gpus, claim) in enumerate(rows))
+    )
     borders = sorted({0, 1_400, *cuts})
     total = dict.fromkeys("abc", 0)
-    for start, end in zip(borders, borders[1:], strict=False):
+    for start, end in pairwise(borders):
         for claim, take in settle_take([batch], Interval(start, end)).items():
             total[claim] += take.gpu_seconds
             assert take.curve.integrate(Interval(start, end)) == take.gpu_seconds

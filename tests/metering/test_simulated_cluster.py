@@ -11,9 +11,9 @@ from offtake.base.time import Interval
 from offtake.metering.readings import check_readings, settle_take
 
 WINDOW = Interval(10, 110)
-curves = st.lists(st.tuples(st.integers(0, 120), st.integers(0, 50)), max_size=5, unique_by=lambda s: s[0]).map(
-    lambda steps: Curve.from_steps(sorted(steps))
-)
+curves = st.lists(
+    st.tuples(st.integers(0, 120), st.integers(0, 50)), max_size=5, unique_by=lambda s: s[0]
+).map(lambda steps: Curve.from_steps(sorted(steps)))
 
 
 def test_work_fills_the_first_pool_to_the_brim_then_the_next() -> None:

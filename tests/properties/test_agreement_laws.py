@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,9 +20,8 @@ from offtake.agreements.model import Agreement
 from offtake.agreements.terms import Side
 from offtake.base.money import Money, total
 from offtake.base.months import Month, days_in_month, months_through
-from offtake.base.schedule import Schedule
 from offtake.base.time import Interval
-from tests.agreements.texts import HEADER, TRANCHE, agreement
+from tests.agreements.texts import FEE, HEADER, agreement
 
 FIRST = Month(2026, 2)
 LAST = Month(2027, 1)
@@ -40,16 +40,20 @@ def agreements(draw: st.DrawFn, zone: str = "America/Chicago") -> Agreement:
     overridden = draw(st.lists(st.integers(ramp_months, 11), unique=True, max_size=3))
     overrides = ", ".join(f'{{ month = "{FIRST.plus(n)}", amount = {draw(amounts)} }}' for n in overridden)
     parts = [
-        f'[monthly_fee]\namount = {draw(amounts)}\nfirst = "{full}"\nlast = "{LAST}"\noverride = [{overrides}]'
+        f'[monthly_fee]\namount = {draw(amounts)}\nfirst = "{full}"\n'
+        f'last = "{LAST}"\noverride = [{overrides}]'
     ]
     if ramp_months:
         share = draw(st.decimals("0", "1", places=4))
         parts.append(f'[ramp]\nfirst = "{FIRST}"\nlast = "{full.plus(-1)}"\nfee_share = {share}')
-    for _ in range(draw(st.integers(0, 2))):
-        parts.append(
-            f"[[termination]]\nnotice_days = {draw(notices)}\nlock_in_months = {draw(st.integers(0, 14))}"
-        )
-    header = HEADER.replace("America/Chicago", zone) + f'rounding = "{draw(st.sampled_from(["half_even", "half_up"]))}"'
+    parts += [
+        f"[[termination]]\nnotice_days = {draw(notices)}\nlock_in_months = {draw(st.integers(0, 14))}"
+        for _ in range(draw(st.integers(0, 2)))
+    ]
+    header = (
+        HEADER.replace("America/Chicago", zone)
+        + f'rounding = "{draw(st.sampled_from(["half_even", "half_up"]))}"'
+    )
     return agreement(*parts, header=header + "\n")
 
 
@@ -61,7 +65,7 @@ def test_fees_over_any_partition_of_the_months_sum_to_the_total(
     borders = sorted({-1, *cuts, 13})
     parts = [
         total((i.amount for i in schedule if FIRST.plus(a) < i.month <= FIRST.plus(b)), "USD")
-        for a, b in zip(borders, borders[1:], strict=False)
+        for a, b in pairwise(borders)
     ]
     assert total(parts, "USD") == schedule.total
 
@@ -128,7 +132,9 @@ def test_a_cut_month_owes_the_share_of_its_days_to_half_a_cent(deal: Agreement, 
     if whole is None or ended.ends != end:
         return
     part = covered_part(ended, month, whole.amount)
-    assert abs(2 * (part.minor * days_in_month(month) - whole.amount.minor * (end.day - 1))) <= days_in_month(month)
+    assert abs(2 * (part.minor * days_in_month(month) - whole.amount.minor * (end.day - 1))) <= days_in_month(
+        month
+    )
 
 
 @given(st.lists(amounts, min_size=1, max_size=12))
@@ -156,9 +162,8 @@ def test_an_entitlement_holds_from_its_first_local_midnight_to_its_end(
 
 
 def test_the_sides_of_a_way_out_are_told_apart() -> None:
-    text = '[monthly_fee]\namount = 1\nfirst = "2026-02"\nlast = "2027-01"\n[termination]\nby = ["operator"]\nnotice_days = 1'
-    deal = agreement(text, tranche=TRANCHE)
+    text = FEE + '[termination]\nby = ["operator"]\nnotice_days = 1'
+    deal = agreement(text)
     assert values(deal).firm_notice is None
-    assert isinstance(fee_schedule(deal), Schedule)
     flipped = agreement(text.replace("operator", str(Side.OFFTAKER)))
     assert values(flipped).firm_notice == date(2026, 1, 10)

@@ -22,7 +22,7 @@ from offtake.base.months import Month
 from offtake.rating.clauses.take_or_pay import deficiency
 from offtake.rating.model import Charge, Kind, MonthFacts, gpu_hours
 from offtake.rating.rate import fee_at_stake, rate_fixed, rate_settled
-from tests.agreements.texts import FEE, HEADER, TRANCHE, agreement, example
+from tests.agreements.texts import FEE, HEADER, agreement, example
 
 MAY = Month(2026, 5)
 ENTITLED = 1_000 * 31 * 86_400
@@ -34,7 +34,9 @@ USAGE = "[usage_fee]\nrate_per_gpu_h = 2.357\n"
 TAKE_OR_PAY = "[take_or_pay]\nshare = 0.8\n"
 RECALL = '[recall]\ntranches = ["main"]\nnotice_days = 14\n'
 CREDIT = "[availability_credit]\nband = [{ below = 0.99, credit = 0.10 }, { below = 0.95, credit = 0.30 }]\n"
-DELIVERY = "[delivery]\ndue = 2026-03-31\ngpus = 1_000\ngrace_months = 1\nremedies = ['pro_rata_fee', 'terminate']\n"
+DELIVERY = (
+    "[delivery]\ndue = 2026-03-31\ngpus = 1_000\ngrace_months = 1\nremedies = ['pro_rata_fee', 'terminate']\n"
+)
 
 
 def charges(deal: Agreement, **facts: object) -> list[tuple[str, str, int]]:
@@ -82,7 +84,9 @@ def test_half_a_cent_goes_the_way_the_agreement_says(rounding: str, minor: int) 
 
 def test_a_month_cut_by_notice_owes_its_days_and_says_so() -> None:
     deal = agreement(FEE, "[termination]\nnotice_days = 30")
-    left = as_it_stands(deal, [Notice(id="n", agreement="deal", by=Side.OFFTAKER, given=date(2026, 4, 20))], [])
+    left = as_it_stands(
+        deal, [Notice(id="n", agreement="deal", by=Side.OFFTAKER, given=date(2026, 4, 20))], []
+    )
     (line,) = fixed(left, MAY)
     assert line.amount == Money(19_000_000, "USD")  # 19 of 31 days of 310,000
     assert "19 of 31 days" in line.text

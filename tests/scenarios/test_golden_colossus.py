@@ -77,16 +77,14 @@ def test_fees_invoiced_by_the_end_of_may_2029(
     assert total(lines.values(), "USD") == usd(sum_)
 
 
-@pytest.mark.parametrize(("agreement", "remaining"), [("anthropic", 0), ("google", 920), ("reflection", 1_050)])
+@pytest.mark.parametrize(
+    ("agreement", "remaining"), [("anthropic", 0), ("google", 920), ("reflection", 1_050)]
+)
 def test_what_remains_to_be_invoiced(run: Run, agreement: str, remaining: int) -> None:
     from offtake.agreements.derive import fee_schedule
 
     invoiced = total(
-        (
-            amount
-            for clause in ("monthly_fee", "ramp")
-            for amount in run.lines(agreement, clause).values()
-        ),
+        (amount for clause in ("monthly_fee", "ramp") for amount in run.lines(agreement, clause).values()),
         "USD",
     )
     assert fee_schedule(agreement_of(run.book.state, agreement)).total - invoiced == usd(remaining)
@@ -138,7 +136,9 @@ def test_each_invoice_is_the_sum_of_its_lines(run: Run) -> None:
 def test_cash_and_receivables_are_what_was_invoiced(run: Run) -> None:
     accounts = {account: minor for (account, _), minor in balances(run.book.state).items()}
     invoiced = sum(doc["total"]["minor"] for doc in run.documents.values())
-    receivables = sum(minor for account, minor in accounts.items() if account.startswith("assets.receivable."))
+    receivables = sum(
+        minor for account, minor in accounts.items() if account.startswith("assets.receivable.")
+    )
     assert invoiced == usd(43_750 + 1_250 + 29_440 + 1_380 + 5_250 - 125).minor
     assert accounts["assets.cash"] + receivables == invoiced
     still_open = sum(item.left.minor for item in open_documents(run.book.state))

@@ -212,7 +212,7 @@ id = "serving"
 holder = "product"
 firmness = "internal"
 pools = ["n8"]
-inference = { seed = 2, start_gpus = 640, growth_per_year = 1.5, daily_swing = 0.3, noise = 0.02, step_gpus = 64 }
+inference = { seed = 2, start_gpus = 640, growth_per_year = 1.5, daily_swing = 0.3, step_gpus = 64 }
 
 [[demand]]
 id = "research"

@@ -71,8 +71,8 @@ def install(points: Points) -> None:
         return replace(self, target)
 
     Database._transaction = counted_transaction  # type: ignore[method-assign]
-    Database.append = counted_append  # type: ignore[method-assign]
-    Lake._write = counted_write  # type: ignore[method-assign]
+    Database.append = counted_append  # type: ignore[method-assign,assignment]
+    Lake._write = counted_write  # type: ignore[method-assign,assignment]
     Path.replace = counted_replace  # type: ignore[method-assign,assignment]
 
 

@@ -62,6 +62,7 @@ tranches = ["main"]
 notice_days = 7
 """
 
+august = st.integers(1, 30).map(lambda day: f"2026-08-{day:02d}")
 pool_ids = st.lists(st.sampled_from(["n8", "n72", "e72"]), min_size=1, max_size=3, unique=True)
 
 
@@ -85,14 +86,17 @@ def agreement_texts(draw: st.DrawFn, id_: str) -> str:
     clauses = []
     if draw(st.booleans()):
         clauses.append(
-            f'[monthly_fee]\namount = {draw(st.integers(0, 10**8))}\nfirst = "2026-{month:02d}"\nlast = "2026-12"\n'
+            f"[monthly_fee]\namount = {draw(st.integers(0, 10**8))}\n"
+            f'first = "2026-{month:02d}"\nlast = "2026-12"\n'
         )
     if not clauses or draw(st.booleans()):
         clauses.append(f"[usage_fee]\nrate_per_gpu_h = {draw(st.decimals('0', '9', places=3))}\n")
     if draw(st.booleans()):
         clauses.append(f"[take_or_pay]\nshare = {draw(st.decimals('0', '1', places=2))}\n")
     if draw(st.booleans()):
-        clauses.append("[availability_credit]\nband = [{ below = 1, credit = 0.1 }, { below = 0.9, credit = 0.5 }]\n")
+        clauses.append(
+            "[availability_credit]\nband = [{ below = 1, credit = 0.1 }, { below = 0.9, credit = 0.5 }]\n"
+        )
     return text + "".join(clauses)
 
 
@@ -128,12 +132,13 @@ def scenarios(draw: st.DrawFn, ids: tuple[str, ...]) -> str:
     if draw(st.booleans()):
         text += (
             '[[delivery]]\nid = "late"\npool = "n72"\nbuild_out = "second"\nknown_on = 2026-07-15\n'
-            f"[[delivery.step]]\non = 2026-08-{draw(st.integers(1, 30)):02d}\nnodes = {draw(st.integers(1, 20))}\n"
+            f"[[delivery.step]]\non = {draw(august)}\nnodes = {draw(st.integers(1, 20))}\n"
         )
     if draw(st.booleans()):
-        text += f'[[notice]]\nid = "n"\nagreement = "{ids[-1]}"\nby = "operator"\ngiven = 2026-08-{draw(st.integers(1, 30)):02d}\n'
+        text += f'[[notice]]\nid = "n"\nagreement = "{ids[-1]}"\nby = "operator"\ngiven = {draw(august)}\n'
     if draw(st.booleans()):
-        text += f'[[recall]]\nid = "r"\nagreement = "aa"\ntranche = "main"\ngpus = 1\ngiven = 2026-08-{draw(st.integers(1, 30)):02d}\n'
+        text += '[[recall]]\nid = "r"\nagreement = "aa"\ntranche = "main"\ngpus = 1\n'
+        text += f"given = {draw(august)}\n"
     return text
 
 
@@ -206,10 +211,10 @@ def check_metered_is_what_ran(book: Book, folder: Folder, log: list[Recorded]) -
             windows += 1
             body = recorded.fact.body
             window = (int(body["start"]), int(body["end"]))
-            rows = book.lake.load(body["rows"])
+            rows: Mapping[str, Any] = book.lake.load(body["rows"])
             expected = 0
             for claim, curve in workload.wanted.items():
-                borders = [curve.times, [window[0]]]
+                borders: list[Any] = [curve.times, [window[0]]]
                 borders += [plan.rows[name] for plan in plans for name in ("start", "end")]
                 borders += [[plan.start, plan.end] for plan in plans]
                 times = np.unique(np.concatenate(borders))

@@ -100,7 +100,7 @@ def killed_runs(
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    first, *runs = (json.loads(text) for text in done.stdout.splitlines())
+    first, *runs = [json.loads(text) for text in done.stdout.splitlines()]
     return Killed(first["whole"], first["points"], runs)
 
 

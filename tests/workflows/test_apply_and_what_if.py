@@ -45,11 +45,13 @@ pools = ["p"]
 file = "work.csv"
 """
 WORK = "start,gpus\n2026-02-03T00:00:00Z,80\n"
-DEMAND_FILES = {"demand/own__toml": DEMAND, "demand/work__csv": WORK}
+DEMAND_FILES = {"demand__own__toml": DEMAND, "demand__work__csv": WORK}
 
 
 def files_of(directory: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()
+    }
 
 
 def changed(w: World, tmp_path: Path, *sections: str, **files: str) -> World:
@@ -68,7 +70,10 @@ def test_an_amendment_counts_from_when_it_is_applied(tmp_path: Path) -> None:
     w = world(tmp_path, FEE, NET_400, **DEMAND_FILES).go(at(4, 10))
     amended = changed(w, tmp_path, FEE.replace("310_000", "620_000"), NET_400)
     facts = apply_folder(amended.book, amended.folder, at(4, 10))
-    assert [(r.fact.kind, r.fact.id) for r in facts] == [("agreement.amended", "deal"), ("demand.withdrawn", "work")]
+    assert [(r.fact.kind, r.fact.id) for r in facts] == [
+        ("agreement.amended", "deal"),
+        ("demand.withdrawn", "work"),
+    ]
     tick(w.book, at(4, 10))
     assert w.book.state.body("demand", "work") is None
     w.simulation.run(until=at(5, 1))
@@ -91,9 +96,11 @@ def test_a_plan_says_what_would_change_and_records_nothing(tmp_path: Path) -> No
 
 def test_a_plan_names_the_pools_that_would_be_oversold_and_by_how_much(tmp_path: Path) -> None:
     w = world(tmp_path, FEE)
-    more = changed(w, tmp_path, FEE, **{"agreements/more__toml": text_of(FEE, id_="more")})
+    more = changed(w, tmp_path, FEE, **{"agreements__more__toml": text_of(FEE, id_="more")})
     oversold = plan_folder(w.book, more.folder, at(2, 1)).oversold
-    assert {pools: curve.max_over(more.folder.settings.window) for pools, curve in oversold.items()} == {("p",): 1_000}
+    assert {pools: curve.max_over(more.folder.settings.window) for pools, curve in oversold.items()} == {
+        ("p",): 1_000
+    }
 
 
 def test_a_what_if_gives_the_state_the_book_would_have_and_leaves_it_alone(tmp_path: Path) -> None:
@@ -148,17 +155,26 @@ def test_a_state_reopened_is_the_state_that_was_left(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"agreements/deal__toml": text_of(FEE, tranche=TRANCHE.replace('["p"]', '["x"]'))}, "the fleet has no pool 'x'"),
-        ({"agreements/two__toml": text_of(FEE)}, "'deal'"),
+        (
+            {"agreements__deal__toml": text_of(FEE, tranche=TRANCHE.replace('["p"]', '["x"]'))},
+            "the fleet has no pool 'x'",
+        ),
+        ({"agreements__two__toml": text_of(FEE)}, "'deal'"),
         ({"fleet__toml": "[[site"}, "fleet.toml"),
         ({"offtake__toml": SETTINGS.replace("America/Chicago", "Memphis")}, "'Memphis'"),
         ({"offtake__toml": SETTINGS.replace('"2026-08"', '"2026-01"')}, "2026-01"),
-        ({"demand/own__toml": DEMAND}, "work.csv"),
-        ({"demand/own__toml": DEMAND.replace('"p"', '"x"'), "demand/work__csv": WORK}, "no pool 'x'"),
-        ({"demand/own__toml": DEMAND, "demand/work__csv": WORK.replace("80", "8.5")}, "work.csv"),
-        ({"demand/own__toml": DEMAND, "demand/work__csv": WORK.replace("80", "-8")}, "work.csv"),
-        ({"demand/own__toml": DEMAND.replace('file = "work.csv"', "")}, "say where the demand comes from, once"),
-        ({"scenario__toml": '[[notice]]\nid = "n"\nagreement = "x"\nby = "offtaker"\ngiven = 2026-03-01'}, "no agreement 'x'"),
+        ({"demand__own__toml": DEMAND}, "work.csv"),
+        ({"demand__own__toml": DEMAND.replace('"p"', '"x"'), "demand__work__csv": WORK}, "no pool 'x'"),
+        ({"demand__own__toml": DEMAND, "demand__work__csv": WORK.replace("80", "8.5")}, "work.csv"),
+        ({"demand__own__toml": DEMAND, "demand__work__csv": WORK.replace("80", "-8")}, "work.csv"),
+        (
+            {"demand__own__toml": DEMAND.replace('file = "work.csv"', "")},
+            "say where the demand comes from, once",
+        ),
+        (
+            {"scenario__toml": '[[notice]]\nid = "n"\nagreement = "x"\nby = "offtaker"\ngiven = 2026-03-01'},
+            "no agreement 'x'",
+        ),
         (
             {
                 "scenario__toml": '[[outage]]\nid = "o"\npool = "p"\nstart = "2026-03-02T00:00:00Z"\n'
@@ -173,7 +189,10 @@ def test_a_state_reopened_is_the_state_that_was_left(tmp_path: Path) -> None:
             },
             "no time zone",
         ),
-        ({"demand/take__toml": '[[take]]\nclaim = "deal/x"\nshare = { seed = 1, first = 0, last = 1 }'}, "deal/x"),
+        (
+            {"demand__take__toml": '[[take]]\nclaim = "deal/x"\nshare = { seed = 1, first = 0, last = 1 }'},
+            "deal/x",
+        ),
     ],
 )
 def test_a_folder_with_a_mistake_is_refused_by_name_and_nothing_is_recorded(
@@ -201,7 +220,7 @@ def test_a_range_that_can_t_be_drawn_from_is_never_drawn_from(
 
     monkeypatch.setattr(offtake.formats.folder, "training_demand", drawn)
     demand = DEMAND.replace('file = "work.csv"', f"training = {{ seed = 1, {ranges} }}")
-    write_world(tmp_path, {"deal": text_of(FEE)}, **{"demand/own__toml": demand})
+    write_world(tmp_path, {"deal": text_of(FEE)}, **{"demand__own__toml": demand})
     with pytest.raises(BadInput, match=where):
         load_folder(tmp_path)
 
@@ -226,6 +245,6 @@ def test_mistakes_in_several_files_are_said_together(tmp_path: Path) -> None:
 
 def test_a_month_is_settled_in_the_agreement_s_own_zone(tmp_path: Path) -> None:
     far = text_of(FEE, NET_400).replace("America/Chicago", "Pacific/Kiritimati")
-    w = world(tmp_path, others={"deal": far}).go(at(3, 5))
+    w = world(tmp_path, agreements__deal__toml=far).go(at(3, 5))
     (settled,) = w.log("month.settled")
     assert settled.fact.effective_at == Month(2026, 2).interval("Pacific/Kiritimati").end

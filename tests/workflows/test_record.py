@@ -144,7 +144,12 @@ def test_another_body_under_the_same_id_is_refused_where_it_can_t_be_superseded(
 
 
 def test_a_later_report_supersedes_an_earlier_one(open_world: World) -> None:
-    versions = [outage(80, NOW - 9, None), outage(80, NOW - 9, NOW), outage(88, NOW - 9, NOW), outage(80, NOW - 9, NOW)]
+    versions = [
+        outage(80, NOW - 9, None),
+        outage(80, NOW - 9, NOW),
+        outage(88, NOW - 9, NOW),
+        outage(80, NOW - 9, NOW),
+    ]
     for now, version in enumerate(versions, start=NOW):
         assert isinstance(record_outage(open_world.book, version, now), Recorded)
         body = open_world.book.state.body("outage", "o")
@@ -199,9 +204,7 @@ REFUSALS: dict[str, tuple[str, Callable[[World], Outcome]]] = {
     ),
     "a delivery of no block": (
         "unknown_build_out",
-        lambda w: record_delivery(
-            w.book, Delivery(id="d", pool="p", build_out="x", steps=((NOW, 1),)), NOW
-        ),
+        lambda w: record_delivery(w.book, Delivery(id="d", pool="p", build_out="x", steps=((NOW, 1),)), NOW),
     ),
     "a notice too early": ("locked_in", lambda w: record_notice(w.book, notice(date(2026, 1, 1)), NOW)),
     "a notice of no agreement": (

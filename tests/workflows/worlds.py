@@ -142,20 +142,21 @@ class World:
 
 
 def write_world(path: Path, agreements: Mapping[str, str], **files: str) -> Path:
-    """A folder of one pool and some agreements; keyword names are files with dots as double underscores."""
+    """A folder of one pool and some agreements; ``demand__own__toml`` names demand/own.toml."""
     texts = {"offtake.toml": SETTINGS, "fleet.toml": FLEET}
     texts |= {f"agreements/{name}.toml": text for name, text in agreements.items()}
-    texts |= {name.replace("__", "."): text for name, text in files.items()}
+    for name, text in files.items():
+        stem, _, suffix = name.rpartition("__")
+        texts[f"{stem.replace('__', '/')}.{suffix}"] = text
     for name, text in texts.items():
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_text(text, encoding="utf-8")
     return path
 
 
-def world(path: Path, *sections: str, others: Mapping[str, str] | None = None, **files: str) -> World:
-    """A new book for one agreement of some sections, and others by their names."""
-    agreements = {"deal": text_of(*sections), **(others or {})}
-    folder = load_folder(write_world(path / "folder", agreements, **files))
+def world(path: Path, *sections: str, **files: str) -> World:
+    """A new book for one agreement of some sections, and what other files say."""
+    folder = load_folder(write_world(path / "folder", {"deal": text_of(*sections)}, **files))
     book = Book(path / "book", create=True)
     return World(book, folder, Simulation(book, folder))
 

@@ -147,7 +147,7 @@ def _corrections(state: State, agreement: Agreement, month: Month) -> Iterator[C
     """What the fixed fee of a month billed in advance turned out to be, less what was billed."""
     billed = [
         line
-        for item in state.of("unearned").values()
+        for item in state.of("advance").values()
         for line in document_of(item.body).lines
         if item.body["agreement"] == agreement.id and line.month == month
     ]
@@ -238,7 +238,9 @@ def _bill_in_advance(state: State, agreement: Agreement, now: int) -> Iterator[F
 
 def _earn(state: State, now: int) -> Iterator[Fact]:
     """Deferred revenue of months that have ended becomes income."""
-    for number, item in sorted(state.of("unearned").items()):
+    for number, item in sorted(state.of("advance").items()):
+        if item.body["earned"]:
+            continue
         doc: Document = document_of(item.body)
         end = doc.month.interval(doc.time_zone).end
         if end <= now:

@@ -145,6 +145,10 @@ def _settled(state: State, fact: Fact, seq: int, change: Change) -> None:
     change.items["settled", fact.id] = fact.body
     agreement, end = str(fact.body["agreement"]), int(fact.body["end"])
     change.items["settled_through", agreement] = {"end": end, "month": fact.body["month"]}
+    for number, item in state.of("advance").items():
+        doc = item.body
+        if doc["earned"] and (doc["agreement"], doc["month"]) == (agreement, fact.body["month"]):
+            change.items["advance", number] = None
     before = max(int(fact.body["all_before"]), all_settled_before(state))
     change.items["all_settled", "before"] = {"at": before}
     _forget(state, before, change)
@@ -185,7 +189,7 @@ def _document(state: State, fact: Fact, seq: int, change: Change) -> None:
         }
     if doc["fixed_in_advance"]:
         change.items["billed", str(doc["agreement"])] = {"month": doc["month"]}
-        change.items["unearned", fact.id] = doc
+        change.items["advance", fact.id] = {**doc, "earned": False}
 
 
 def _entry(state: State, fact: Fact, seq: int, change: Change) -> None:
@@ -220,7 +224,11 @@ def _entry(state: State, fact: Fact, seq: int, change: Change) -> None:
     if "payment" in fact.body:
         change.items["payment", str(fact.body["payment"])] = None
     if "earned" in fact.body:
-        change.items["unearned", str(fact.body["earned"])] = None
+        number = str(fact.body["earned"])
+        doc = state.of("advance")[number].body
+        done = state.body("settled_through", str(doc["agreement"]))
+        settled = done is not None and month_key(done["month"]) >= month_key(doc["month"])
+        change.items["advance", number] = None if settled else {**doc, "earned": True}
 
 
 _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {

@@ -128,7 +128,9 @@ def open_documents(state: State, agreement: str | None = None) -> list[Open]:
 
 def document_of(body: Body) -> Document:
     """A document from its fact."""
-    return from_plain(Document, {key: value for key, value in body.items() if key != "sequence"})
+    return from_plain(
+        Document, {key: value for key, value in body.items() if key not in ("sequence", "earned")}
+    )
 
 
 def operator_zone(state: State) -> str:
