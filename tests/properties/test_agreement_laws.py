@@ -39,10 +39,8 @@ def agreements(draw: st.DrawFn, zone: str = "America/Chicago") -> Agreement:
     full = FIRST.plus(ramp_months)
     overridden = draw(st.lists(st.integers(ramp_months, 11), unique=True, max_size=3))
     overrides = ", ".join(f'{{ month = "{FIRST.plus(n)}", amount = {draw(amounts)} }}' for n in overridden)
-    parts = [
-        f'[monthly_fee]\namount = {draw(amounts)}\nfirst = "{full}"\n'
-        f'last = "{LAST}"\noverride = [{overrides}]'
-    ]
+    months = f'first = "{full}"\nlast = "{LAST}"\noverride = [{overrides}]'
+    parts = [f"[monthly_fee]\namount = {draw(amounts)}\n{months}"]
     if ramp_months:
         share = draw(st.decimals("0", "1", places=4))
         parts.append(f'[ramp]\nfirst = "{FIRST}"\nlast = "{full.plus(-1)}"\nfee_share = {share}')

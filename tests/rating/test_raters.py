@@ -163,6 +163,13 @@ def test_a_credit_is_a_share_of_what_is_left_of_the_fee() -> None:
     ]
 
 
+def test_availability_is_of_what_wasn_t_recalled() -> None:
+    deal = agreement(FEE, CREDIT, RECALL)
+    # 0.6 % of the entitlement is lost, but 1.2 % of the half that is left
+    found = charges(deal, recalled=ENTITLED // 2, lost={"outage": ENTITLED * 6 // 1_000})
+    assert found[-1] == ("availability_credit", "credit", -1_550_000)
+
+
 def test_nothing_is_credited_where_nothing_is_owed() -> None:
     assert charges(agreement(CREDIT), lost={"outage": ENTITLED}) == []
     outside = MonthFacts(month=Month(2027, 3), entitled=ENTITLED, lost={"outage": ENTITLED})

@@ -100,8 +100,8 @@ def killed_runs(
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    first, *runs = [json.loads(text) for text in done.stdout.splitlines()]
-    return Killed(first["whole"], first["points"], runs)
+    answers: list[dict[str, Any]] = [json.loads(text) for text in done.stdout.splitlines()]
+    return Killed(answers[0]["whole"], answers[0]["points"], answers[1:])
 
 
 def differences(killed: Killed) -> list[str]:

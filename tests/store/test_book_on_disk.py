@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import sqlite3
@@ -96,7 +97,7 @@ def test_a_fact_changed_with_its_hash_breaks_the_next_link(directory: Path) -> N
     ((before,),) = rows(directory, "SELECT hash FROM fact WHERE seq = 7")
     forged = data.replace(b'"recorded_at":', b'"recorded_at":1', 1)
     rows(directory, "UPDATE fact SET data = ?, hash = ? WHERE seq = 8", forged, chained(before, forged))
-    with pytest.raises(BookCorrupt, match="fact [89] was changed"):
+    with pytest.raises(BookCorrupt, match=r"fact [89] was changed"):
         verified(directory)
 
 
@@ -289,6 +290,27 @@ def test_a_table_comes_back_as_it_was_saved(tmp_path: Path, columns: Any) -> Non
     assert manifest["rows"] == len(columns["claim"])
     assert Lake(tmp_path).save(columns) == manifest
     assert [path.name for path in tmp_path.iterdir()] == [f"{manifest['sha256']}.parquet"]
+
+
+def test_a_table_is_on_the_disk_before_it_has_its_name_and_the_name_before_it_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # what a kill can't show and a power cut would
+    done: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def noted_fsync(handle: int) -> None:
+        done.append("flush")
+        fsync(handle)
+
+    def noted_replace(self: Path, target: Path) -> Path:
+        done.append("name")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    Lake(tmp_path).save(TABLE)
+    assert done == ["flush", "name", "flush"]
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:

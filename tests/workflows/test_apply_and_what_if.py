@@ -96,7 +96,7 @@ def test_a_plan_says_what_would_change_and_records_nothing(tmp_path: Path) -> No
 
 def test_a_plan_names_the_pools_that_would_be_oversold_and_by_how_much(tmp_path: Path) -> None:
     w = world(tmp_path, FEE)
-    more = changed(w, tmp_path, FEE, **{"agreements__more__toml": text_of(FEE, id_="more")})
+    more = changed(w, tmp_path, FEE, agreements__more__toml=text_of(FEE, id_="more"))
     oversold = plan_folder(w.book, more.folder, at(2, 1)).oversold
     assert {pools: curve.max_over(more.folder.settings.window) for pools, curve in oversold.items()} == {
         ("p",): 1_000
@@ -220,7 +220,7 @@ def test_a_range_that_can_t_be_drawn_from_is_never_drawn_from(
 
     monkeypatch.setattr(offtake.formats.folder, "training_demand", drawn)
     demand = DEMAND.replace('file = "work.csv"', f"training = {{ seed = 1, {ranges} }}")
-    write_world(tmp_path, {"deal": text_of(FEE)}, **{"demand__own__toml": demand})
+    write_world(tmp_path, {"deal": text_of(FEE)}, demand__own__toml=demand)
     with pytest.raises(BadInput, match=where):
         load_folder(tmp_path)
 
