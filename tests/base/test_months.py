@@ -62,6 +62,8 @@ def test_a_month_is_half_open_from_midnight_to_midnight() -> None:
         # the whole day is skipped: it begins, empty, where the next one does
         (date(2011, 12, 30), "Pacific/Apia", "2011-12-30T10:00:00Z"),
         (date(2011, 12, 31), "Pacific/Apia", "2011-12-30T10:00:00Z"),
+        # clocks went from 23:30 to 00:30: the day begins at 00:30
+        (date(1919, 3, 31), "America/Toronto", "1919-03-31T04:30:00Z"),
         # midnight occurs twice (01:00 became 00:00): the first counts
         (date(2026, 11, 1), "America/Havana", "2026-11-01T04:00:00Z"),
         # not a change at midnight
@@ -75,6 +77,7 @@ def test_a_day_begins_with_the_first_instant_that_exists(day: date, zone: str, f
 @given(days, zones)
 @example(date(2018, 11, 4), "America/Sao_Paulo")
 @example(date(2011, 12, 30), "Pacific/Apia")
+@example(date(1919, 3, 31), "America/Toronto")
 def test_the_second_before_midnight_is_an_earlier_day(day: date, zone: str) -> None:
     at = local_midnight(day, zone)
     info = ZoneInfo(zone)

@@ -47,6 +47,12 @@ def entry_for_month(doc: Document, at: int) -> Entry:
     return entry(f"{doc.number}/earned", at, f"{doc.offtaker}: {doc.month} earned", legs)
 
 
+def entry_for_unapplied(id_: str, agreement: str, at: int, amount: Money) -> Entry:
+    """Money received earlier settles documents that came later."""
+    legs = [(unapplied(agreement), amount), (receivable(agreement), -amount)]
+    return entry(id_, at, f"{agreement}: money received earlier applied", legs)
+
+
 def entry_for_payment(payment: str, agreement: str, at: int, amount: Money, unused: Money) -> Entry:
     """Cash against the receivable; what no document asked for is owed back."""
     legs = [

@@ -78,6 +78,7 @@ def plan(folder: FolderPath, book: BookOption = None, json_: Json = False) -> No
 def _plain_changes(changes: Changes) -> dict[str, Any]:
     return {
         "facts": [{"kind": fact.kind, "id": fact.id} for fact in changes.facts],
+        "notes": _notes(changes),
         "values": {
             id_: {"before": None if before is None else _plain_values(before), "after": _plain_values(after)}
             for id_, (before, after) in changes.values.items()
@@ -102,6 +103,16 @@ def _plain_changes(changes: Changes) -> dict[str, Any]:
     }
 
 
+def _notes(changes: Changes) -> list[str]:
+    """Simplifications that change an answer, where they apply."""
+    if any(fact.kind == "agreement.amended" for fact in changes.facts):
+        return [
+            "An amended agreement holds for every month not settled yet, also one that has begun; "
+            "settled months keep their charges."
+        ]
+    return []
+
+
 def _plain_values(value: Values) -> dict[str, Any]:
     return {
         "headline": to_plain(value.headline.value),
@@ -118,6 +129,8 @@ def _draw_changes(out: Console, changes: Changes, directory: Path) -> None:
     out.print(f"{len(changes.facts)} facts would be recorded in {directory}:")
     for fact in changes.facts:
         out.print(f"  {fact.kind} {fact.id}")
+    for note in _notes(changes):
+        out.print(note)
     worth = table("Value", "agreement", ">headline before", ">headline after", ">firm before", ">firm after")
     for id_, (before, after) in changes.values.items():
         worth.add_row(
@@ -230,6 +243,8 @@ def _draw_status(out: Console, known: Status) -> None:
     for item in known.next_deadlines:
         dates.add_row(item.on, item.agreement, item.what)
     out.print(dates if known.next_deadlines else "No deadlines ahead.")
+    for fact in known.late:
+        out.print(f"[yellow]too late to be billed[/] (its month was already settled): {fact}")
     for source, through in known.meters.items():
         out.print(f"Metered by {source} through {through}.")
 

@@ -7,8 +7,12 @@ decision, not an omission.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
 from offtake.agreements.clauses.monthly_fee import MonthlyFee
 from offtake.agreements.model import Agreement
+from offtake.base.money import Money
 from offtake.base.months import Month
 from offtake.rating.clauses import FIXED, SETTLED
 from offtake.rating.model import Charge, MonthFacts
@@ -24,6 +28,16 @@ def rate_fixed(agreement: Agreement, month: Month) -> tuple[Charge, ...]:
         for path, clause in agreement.clauses
         for charge in FIXED[clause.NAME](agreement, path, clause, month)
     )
+
+
+def rate_corrections(agreement: Agreement, month: Month, billed: Sequence[Charge]) -> Iterator[Charge]:
+    """What the fixed fee of a month billed in advance turned out to be, less what was billed, by clause."""
+    now = {charge.clause: charge.amount for charge in rate_fixed(agreement, month)}
+    for line in billed:
+        due = now.pop(line.clause, Money.zero(agreement.currency))
+        if due != line.amount:
+            text = f"Correction: {due} owed for {month}, billed {line.amount}"
+            yield replace(line, text=text, amount=due - line.amount)
 
 
 def rate_settled(agreement: Agreement, facts: MonthFacts) -> tuple[Charge, ...]:

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from offtake.agreements.derive import entitlement, fee_schedule, first_month, last_month
+from offtake.agreements.derive import fee_schedule, first_month, last_month
 from offtake.agreements.model import Agreement
-from offtake.base.curve import Curve, minimum
-from offtake.base.money import Money
 from offtake.base.months import Month, months_through
 from offtake.base.time import Interval
 from offtake.billing.document import Document, document, in_advance
 from offtake.billing.entries import entry_for_document, entry_for_month
 from offtake.formats.plain import to_plain
 from offtake.ledger.model import Entry
-from offtake.metering.readings import Take, settle_take
-from offtake.rating.model import Charge, MonthFacts
-from offtake.rating.rate import rate_fixed, rate_settled
+from offtake.metering.readings import settle_take
+from offtake.rating.measure import Measured, month_facts
+from offtake.rating.model import Charge
+from offtake.rating.rate import rate_corrections, rate_fixed, rate_settled
 from offtake.store.fact import Fact
-from offtake.workflows.allocate import Rows, held_rows, short_rows
+from offtake.workflows.allocate import held_rows, short_rows
 from offtake.workflows.book import OpenBook
 from offtake.workflows.meter import readings_in
 from offtake.workflows.state import State, month_key
 from offtake.workflows.view import agreement_ids, agreement_of, document_of, election_of, recalled_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What happened in one period, for every agreement that shares its borders."""
-
-    held: Mapping[str, Rows]
-    short: Mapping[str, Rows]
-    takes: Mapping[str, Take]
 
 
 def decide_settlement(book: OpenBook, now: int) -> Iterator[Fact]:
@@ -73,51 +62,29 @@ def _billed_month(state: State, agreement: str) -> list[Month]:
 
 
 def _measure(book: OpenBook, period: Interval) -> Measured:
+    held = held_rows(book.state, book.lake, period).by_claim()
+    short = short_rows(book.state, book.lake, period).by_claim()
+    takes = settle_take(readings_in(book.state, book.lake, period), period)
     return Measured(
-        held=held_rows(book.state, book.lake, period).by_claim(),
-        short=short_rows(book.state, book.lake, period).by_claim(),
-        takes=settle_take(readings_in(book.state, book.lake, period), period),
-    )
-
-
-def month_facts(state: State, agreement: Agreement, month: Month, measured: Measured) -> MonthFacts:
-    """What happened under an agreement in a month."""
-    period = agreement.month(month)
-    recalled = recalled_of(state, agreement)
-    entitled = delivered = taken = taken_back = 0
-    lost: dict[str, int] = {}
-    for tranche in agreement.tranches:
-        claim = f"{agreement.id}/{tranche.id}"
-        taken += measured.takes[claim].gpu_seconds if claim in measured.takes else 0
-        if tranche.queue is not None:
-            continue  # a limit within a queue entitles to nothing
-        owed = entitlement(agreement, tranche).value
-        back = minimum(recalled.get(tranche.id, Curve.zero()), owed)
-        entitled += owed.integrate(period)
-        taken_back += back.integrate(period)
-        if claim in measured.held:
-            delivered += minimum(measured.held[claim].curve, owed - back).integrate(period)
-        if claim in measured.short:
-            for cause, gpu_seconds in measured.short[claim].gpu_seconds_by_other().items():
-                lost[cause] = lost.get(cause, 0) + gpu_seconds
-    return MonthFacts(
-        month=month,
-        entitled=entitled,
-        delivered=delivered,
-        taken=taken,
-        recalled=taken_back,
-        lost=lost,
-        election=election_of(state, agreement),
+        held={claim: rows.curve for claim, rows in held.items()},
+        short={claim: rows.gpu_seconds_by_other() for claim, rows in short.items()},
+        taken={claim: take.gpu_seconds for claim, take in takes.items()},
     )
 
 
 def _settle(state: State, agreement: Agreement, month: Month, measured: Measured, now: int) -> Iterator[Fact]:
-    facts = month_facts(state, agreement, month, measured)
+    facts = month_facts(
+        agreement,
+        month,
+        measured,
+        recalled=recalled_of(state, agreement),
+        election=election_of(state, agreement),
+    )
     settled = rate_settled(agreement, facts)
     period = agreement.month(month)
     advance = in_advance(agreement)
     charges = (
-        (*_corrections(state, agreement, month), *settled)
+        (*rate_corrections(agreement, month, _billed_in_advance(state, agreement, month)), *settled)
         if advance
         else (*rate_fixed(agreement, month), *settled)
     )
@@ -143,23 +110,14 @@ def _settle(state: State, agreement: Agreement, month: Month, measured: Measured
         yield from _issue(state, agreement, month, charges, now=now, fixed_in_advance=False)
 
 
-def _corrections(state: State, agreement: Agreement, month: Month) -> Iterator[Charge]:
-    """What the fixed fee of a month billed in advance turned out to be, less what was billed."""
-    billed = [
+def _billed_in_advance(state: State, agreement: Agreement, month: Month) -> list[Charge]:
+    return [
         line
         for item in state.of("advance").values()
+        if item.body["agreement"] == agreement.id
         for line in document_of(item.body).lines
-        if item.body["agreement"] == agreement.id and line.month == month
+        if line.month == month
     ]
-    now = {charge.clause: charge for charge in rate_fixed(agreement, month)}
-    for line in billed:
-        due = now[line.clause].amount if line.clause in now else Money.zero(agreement.currency)
-        if due != line.amount:
-            yield replace(
-                line,
-                text=f"Correction: {due} owed for {month}, billed {line.amount}",
-                amount=due - line.amount,
-            )
 
 
 def _all_before(state: State, agreement: Agreement, month: Month) -> int:

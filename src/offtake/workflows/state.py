@@ -107,6 +107,7 @@ def project(state: State, fact: Fact, seq: int) -> Change:
     change.items["clock", "now"] = {"now": max(state.now, fact.recorded_at)}
     if fact.kind in CAPACITY_KINDS:
         _note_capacity_change(state, fact, change)
+    _note_late(state, fact, change)
     return change
 
 
@@ -114,6 +115,13 @@ def _note_capacity_change(state: State, fact: Fact, change: Change) -> None:
     known = state.body("replan", "from")
     at = fact.effective_at if known is None else min(int(known["at"]), fact.effective_at)
     change.items["replan", "from"] = {"at": at}
+
+
+def _note_late(state: State, fact: Fact, change: Change) -> None:
+    """What touches time that is settled for everybody is kept in sight: it is recorded, and not billed."""
+    since = {"readings.received": fact.body.get("start"), "outage.reported": fact.effective_at}.get(fact.kind)
+    if since is not None and int(since) < all_settled_before(state):
+        change.items["late", f"{fact.kind} {fact.id}"] = {"since": int(since)}
 
 
 def _item(kind: str) -> Callable[[State, Fact, int, Change], None]:

@@ -56,7 +56,10 @@ class NextDate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """The book at its clock."""
+    """The book at its clock.
+
+    `late` names facts that reached back into settled months: recorded, not billed.
+    """
 
     operator: str
     simulated: bool
@@ -67,6 +70,7 @@ class Status:
     open_documents: tuple[OpenDocument, ...]
     next_deadlines: tuple[NextDate, ...]
     meters: Mapping[str, str]
+    late: tuple[str, ...]
 
 
 def status_of(book: Book) -> Status:
@@ -105,6 +109,7 @@ def status_of(book: Book) -> Status:
             for document in open_documents(state)
         ),
         next_deadlines=_ahead(book),
+        late=tuple(sorted(state.of("late"))),
         meters={
             source: format_instant(int(item.body["through"])) for source, item in state.of("meter").items()
         },
