@@ -106,10 +106,10 @@ def _plain_changes(changes: Changes) -> dict[str, Any]:
 def _notes(changes: Changes) -> list[str]:
     """Simplifications that change an answer, where they apply."""
     if any(fact.kind == "agreement.amended" for fact in changes.facts):
-        return [
-            "An amended agreement holds for every month not settled yet, also one that has begun; "
-            "settled months keep their charges."
-        ]
+        sentence = (
+            "An amended agreement holds for every month not settled yet; settled months keep their charges."
+        )
+        return [sentence]
     return []
 
 
