@@ -15,7 +15,7 @@ from offtake.base.errors import BadInput, Problem
 from offtake.base.outcome import Refused
 from offtake.base.time import format_instant
 from offtake.cli.options import BookDirectory, FolderPath, Json, RefusedByRule, opened, wall_clock
-from offtake.cli.show import day, emit, figure, filled, hours, money, percent, table
+from offtake.cli.show import day, emit, figure, filled, hours, money, percent, starred, table
 from offtake.formats.folder import load_folder
 from offtake.formats.plain import to_plain
 from offtake.workflows.apply import Changes, apply_folder, plan_folder, plan_from_nothing
@@ -374,15 +374,14 @@ def draw_totals(out: Console, known: Report) -> None:
 
 
 def _billed(line: AgreementLine) -> tuple[str, ...]:
-    assumed = "*" if line.values.headline.assumed else ""
     return (
         line.agreement.id,
-        money(line.ramp_invoiced) + (assumed if line.ramp_invoiced else ""),
-        money(line.full_invoiced),
-        money(line.adjustments),
-        money(line.usage),
-        money(line.credits),
-        money(line.invoiced) + assumed,
+        starred(line.ramp_invoiced, "ramp" in line.assumed),
+        starred(line.full_invoiced, "full" in line.assumed),
+        starred(line.adjustments, "adjustments" in line.assumed),
+        starred(line.usage, "usage" in line.assumed),
+        starred(line.credits, "credits" in line.assumed),
+        starred(line.invoiced, bool(line.assumed)),
         money(line.remaining),
         hours(sum(month.taken for month in line.months)),
         percent(line.taken_share),
@@ -390,17 +389,17 @@ def _billed(line: AgreementLine) -> tuple[str, ...]:
 
 
 def _sums(known: Report) -> list[tuple[str, ...]]:
-    """A row for each currency that several agreements share."""
-    star = "*" if any(line.values.headline.assumed for line in known.agreements) else ""
+    """A row for each currency that several agreements share; a sum of a starred figure is starred."""
+    parts = frozenset(part for line in known.agreements for part in line.assumed)
     return [
         (
             f"all in {currency}",
-            money(sums.ramp_invoiced) + (star if sums.ramp_invoiced else ""),
-            money(sums.full_invoiced),
-            money(sums.adjustments),
-            money(sums.usage),
-            money(sums.credits),
-            money(sums.invoiced) + star,
+            starred(sums.ramp_invoiced, "ramp" in parts),
+            starred(sums.full_invoiced, "full" in parts),
+            starred(sums.adjustments, "adjustments" in parts),
+            starred(sums.usage, "usage" in parts),
+            starred(sums.credits, "credits" in parts),
+            starred(sums.invoiced, bool(parts)),
             money(sums.remaining),
             hours(sums.taken),
             percent(sums.taken_share),

@@ -45,7 +45,12 @@ def money(amount: Money) -> str:
 
 def figure(value: Figure[Money]) -> str:
     """A figure, starred when it rests on an assumption."""
-    return money(value.value) + ("*" if value.assumed else "")
+    return starred(value.value, bool(value.assumed))
+
+
+def starred(amount: Money, assumed: bool) -> str:
+    """An amount, starred when it rests on an assumption; nothing isn't."""
+    return money(amount) + ("*" if assumed and amount else "")
 
 
 def percent(share: Decimal | None) -> str:

@@ -69,6 +69,7 @@ class AgreementLine:
         adjustments: pro-rata and recall reductions invoiced, negative.
         usage: usage and deficiency invoiced.
         credits: credits given, negative.
+        assumed: which of full, ramp, adjustments, usage and credits rest on an assumption so far.
         invoiced: sum of all documents.
         remaining: fixed fees of the term not invoiced yet.
         outstanding: what is open on documents.
@@ -87,6 +88,7 @@ class AgreementLine:
     adjustments: Money
     usage: Money
     credits: Money
+    assumed: frozenset[str]
     invoiced: Money
     remaining: Money
     outstanding: Money
@@ -239,7 +241,7 @@ def _agreement_line(
     schedule = fee_schedule(agreement)
     full = [item for item in schedule if fee and fee[1].first <= item.month <= fee[1].last]
     full_total = total((item.amount for item in full), agreement.currency)
-    invoiced = _by_line(own, agreement.currency)
+    invoiced, assumed = _by_line(own, agreement.currency)
     fixed = invoiced["full"] + invoiced["ramp"]
     return AgreementLine(
         agreement=agreement,
@@ -253,6 +255,7 @@ def _agreement_line(
         adjustments=invoiced["adjustments"],
         usage=invoiced["usage"],
         credits=invoiced["credits"],
+        assumed=assumed,
         invoiced=total((document.total for document in own), agreement.currency),
         remaining=schedule.total - fixed,
         outstanding=total((item.left for item in open_documents(state, id_)), agreement.currency),
@@ -267,8 +270,9 @@ def _agreement_line(
     )
 
 
-def _by_line(documents: Iterable[Document], currency: str) -> dict[str, Money]:
-    """Invoiced lines by what they are."""
+def _by_line(documents: Iterable[Document], currency: str) -> tuple[dict[str, Money], frozenset[str]]:
+    """Invoiced lines by what they are, and which of these rest on an assumption."""
+    assumed: set[str] = set()
     sums = {name: Money.zero(currency) for name in ("full", "ramp", "adjustments", "usage", "credits")}
     for document in documents:
         for line in document.lines:
@@ -278,7 +282,9 @@ def _by_line(documents: Iterable[Document], currency: str) -> dict[str, Money]:
             else:
                 name = "usage" if line.kind is Kind.USAGE else "credits"
             sums[name] += line.amount
-    return sums
+            if line.assumed:
+                assumed.add(name)
+    return sums, frozenset(assumed)
 
 
 def _month_lines(
