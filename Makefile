@@ -21,7 +21,7 @@ run: .venv/.ready
 	$(BIN)/offtake run examples/colossus --out out/colossus
 
 test: .venv/.ready-dev .venv/.ready-system
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 check: .venv/.ready-dev
 	$(BIN)/ruff format --check .

@@ -154,7 +154,7 @@ def test_what_rests_on_an_assumption_says_so_and_what_doesn_t_doesn_t() -> None:
 def test_entitlements_rest_on_assumed_steps_but_not_on_the_published_quantity() -> None:
     anthropic = example("anthropic")
     colossus = entitlement(anthropic, anthropic.tranches[0])
-    assert set(colossus.assumed) == {"tranche[0].steps", "tranche[0].full_from"}
+    assert set(colossus.assumed) == {"tranche[0].start", "tranche[0].steps", "tranche[0].full_from"}
     google = example("google")
     assert "tranche[0].quantity" not in entitlement(google, google.tranches[0]).assumed
 

@@ -287,10 +287,14 @@ def report(
 
 
 def verify(book: BookDirectory, json_: Json = False) -> None:
-    """Check every fact's hash and the database's own pages."""
+    """Check every fact's hash, the database's own pages, and every table of the lake a fact names."""
     with opened(book, projected=False) as target:
-        count, head = target.database.verify(), target.database.head()[1]
-    emit(json_, {"facts": count, "head": head}, lambda out: out.print(f"{count:,} facts verify; head {head}"))
+        (facts, tables), head = target.verify(), target.database.head()[1]
+    emit(
+        json_,
+        {"facts": facts, "tables": tables, "head": head},
+        lambda out: out.print(f"{facts:,} facts and {tables:,} tables verify; head {head}"),
+    )
 
 
 def rebuild(book: BookDirectory, json_: Json = False) -> None:

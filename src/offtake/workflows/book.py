@@ -12,7 +12,7 @@ from offtake.base.time import format_instant
 from offtake.store.database import Database
 from offtake.store.fact import Fact, Recorded, chained, fact_bytes
 from offtake.store.lake import Lake, LakeOverlay
-from offtake.workflows.state import ON_DEMAND, Body, Key, State, apply, project
+from offtake.workflows.state import MANIFESTS, ON_DEMAND, Body, Key, State, apply, project
 
 DATABASE = "book.sqlite"
 LAKE = "lake"
@@ -126,6 +126,26 @@ class Book:
     def items(self, kind: str) -> dict[str, dict[str, Any]]:
         """Items of a kind that a tick doesn't need, such as documents."""
         return {id_: body for _, id_, _, body in self.database.items([kind])}
+
+    def verify(self) -> tuple[int, int]:
+        """Check every fact's hash, and every table of the lake that a fact names.
+
+        Returns:
+            How many facts and how many tables verify.
+
+        Raises:
+            BookCorrupt: naming the first fact or file that doesn't.
+        """
+        facts = self.database.verify()
+        tables = {
+            manifest["sha256"]: manifest
+            for item in self.database.facts_of(MANIFESTS)
+            for manifest in (item.fact.body.get(name) for name in MANIFESTS[item.fact.kind])
+            if manifest is not None
+        }
+        for manifest in tables.values():
+            self.lake.load(manifest)
+        return facts, len(tables)
 
     def rebuild(self) -> int:
         """Drop every projection and fold the log again; the number of facts.

@@ -106,7 +106,7 @@ def _settle(state: State, agreement: Agreement, month: Month, measured: Measured
             "lost": dict(facts.lost),
         },
     )
-    if charges:
+    if any(charge.amount for charge in charges):
         yield from _issue(state, agreement, month, charges, now=now, fixed_in_advance=False)
 
 

@@ -24,6 +24,13 @@ Key = tuple[str, str]
 ON_DEMAND = ("document", "settled")
 """Kinds that are kept for reading and never needed by a tick."""
 
+MANIFESTS: Mapping[str, tuple[str, ...]] = {
+    "allocation.planned": ("held", "short"),
+    "demand.declared": ("curve",),
+    "readings.received": ("rows",),
+}
+"""Kinds of facts that name tables of the lake, and under which keys."""
+
 CAPACITY_KINDS = {
     "fleet.declared", "agreement.signed", "agreement.amended", "demand.declared", "demand.withdrawn",
     "outage.reported", "delivery.reported", "notice.given", "election.made", "recall.noticed",

@@ -12,7 +12,7 @@ from annotated_types import Ge
 from offtake.agreements.model import Agreement, Clause
 from offtake.base.declared import Declared
 from offtake.base.errors import Problem
-from offtake.base.months import Month, months_through
+from offtake.base.months import Month, month_of_date, months_through, plus_days
 from offtake.base.schedule import Dated
 
 
@@ -53,6 +53,14 @@ class MonthlyFee(Clause):
                 code="end_before_start",
                 message=f"the last month {self.last} is before the first {self.first}",
                 remedy="`last` is the last month charged",
+            )
+        covered = month_of_date(plus_days(agreement.term_end, -1))
+        if self.last > covered:
+            yield Problem(
+                where=f"{path}.last",
+                code="outside_term",
+                message=f"the fee runs through {self.last}, but no tranche does: the last ends in {covered}",
+                remedy="let a tranche run as long, or end the fee with the last one",
             )
         seen: set[Month] = set()
         for i, override in enumerate(self.override):
