@@ -20,7 +20,7 @@ from typing import TypeVar
 import highspy
 import numpy as np
 
-from offtake.allocation.model import Plan, PoolCapacity
+from offtake.allocation.model import Plan, Supply
 from offtake.allocation.network import Network, network_of
 from offtake.allocation.plan import certify, plan_allocation
 from offtake.allocation.precedence import rank_claims
@@ -32,7 +32,7 @@ from offtake.claims.model import Claim, Firmness
 GPUS_PER_POOL = 80_000
 HOURS = 27_000  # 37 months
 T = TypeVar("T")
-Fleet = tuple[list[Claim], list[PoolCapacity], Interval]
+Fleet = tuple[list[Claim], list[Supply], Interval]
 
 
 def draw_fleet(
@@ -47,9 +47,7 @@ def draw_fleet(
     """Claims and pools from a seeded generator."""
     rng = np.random.default_rng(seed)
     level = Curve.from_steps([(0, GPUS_PER_POOL)])
-    pools = [
-        PoolCapacity(id=f"p{i}", gpus_per_node=sizes[i % len(sizes)], available=level) for i in range(n_pools)
-    ]
+    pools = [Supply(id=f"p{i}", gpus_per_node=sizes[i % len(sizes)], available=level) for i in range(n_pools)]
     claims = []
     for i in range(n_claims):
         firmness = list(Firmness)[i % len(Firmness)]
@@ -131,9 +129,7 @@ def short_by_rank(plan: Plan) -> list[list[int]]:
     return [[int(n) for n in row] for row in (need - plan.gpus.sum(axis=2) // 8)[:, column]]
 
 
-def states(
-    claims: list[Claim], pools: list[PoolCapacity], plan: Plan
-) -> tuple[Network, np.ndarray, np.ndarray]:
+def states(claims: list[Claim], pools: list[Supply], plan: Plan) -> tuple[Network, np.ndarray, np.ndarray]:
     """The network, needs and rooms in nodes of 8, as the planner sees them."""
     ranked = rank_claims(claims)
     network = network_of(ranked, pools)
@@ -141,7 +137,7 @@ def states(
     return network, network.needs(plan.demand[:, column]), plan.capacity // 8
 
 
-def by_solver(claims: list[Claim], pools: list[PoolCapacity], plan: Plan, *, fresh: bool) -> list[list[int]]:
+def by_solver(claims: list[Claim], pools: list[Supply], plan: Plan, *, fresh: bool) -> list[list[int]]:
     network, needs, rooms = states(claims, pools, plan)
     held, solver, short = [0] * len(network.arc_claim), SegmentSolver(), []
     for need, room in zip(needs.tolist(), rooms.tolist(), strict=True):
@@ -154,7 +150,7 @@ def by_solver(claims: list[Claim], pools: list[PoolCapacity], plan: Plan, *, fre
     return short
 
 
-def monolith(claims: list[Claim], pools: list[PoolCapacity], plan: Plan) -> tuple[list[list[int]], int]:
+def monolith(claims: list[Claim], pools: list[Supply], plan: Plan) -> tuple[list[list[int]], int]:
     """Shortfalls by rank and GPUs newly placed beyond growth, over the horizon, from one linear program."""
     network, needs, rooms = states(claims, pools, plan)
     n_arcs, n_segments = len(network.arc_claim), len(needs)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from offtake.allocation.model import PoolCapacity
+from offtake.allocation.model import Supply
 from offtake.base.curve import Curve
 from offtake.base.time import Interval
 from offtake.claims.model import Claim, Firmness
@@ -32,11 +32,11 @@ def claim(
     )
 
 
-def pool(name: str, node: int, gpus: int | Sequence[tuple[int, int]]) -> PoolCapacity:
+def pool(name: str, node: int, gpus: int | Sequence[tuple[int, int]]) -> Supply:
     """A pool with a constant number of GPUs, or with steps given as (hour, GPUs)."""
     steps = [(0, gpus)] if isinstance(gpus, int) else gpus
     curve = Curve.from_steps([(hour * HOUR, value) for hour, value in steps])
-    return PoolCapacity(id=name, gpus_per_node=node, available=curve)
+    return Supply(id=name, gpus_per_node=node, available=curve)
 
 
 def hours(first: int, last: int) -> Interval:
@@ -53,7 +53,7 @@ def fleets(
     n_claims: int = 5,
     n_steps: int = 4,
     nodes_max: int = 6,
-) -> tuple[list[Claim], list[PoolCapacity]]:
+) -> tuple[list[Claim], list[Supply]]:
     """Claims and pools with steps at whole hours of a day; demand and capacity of the same order."""
 
     def curve(most: int) -> list[tuple[int, int]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from offtake.allocation.model import CapacityCut, PoolCapacity, ReasonCode
+from offtake.allocation.model import CapacityCut, ReasonCode, Supply
 from offtake.allocation.plan import certify, headroom, plan_allocation
 from offtake.allocation.precedence import DEFAULT_PRECEDENCE
 from offtake.allocation.solver import SegmentSolver
@@ -220,7 +220,7 @@ def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match="at least one GPU"):
         pool("p", 0, 8)
     with pytest.raises(ValueError, match="fewer than no GPUs"):
-        PoolCapacity(id="p", gpus_per_node=8, available=Curve.from_steps([(0, -8)]))
+        Supply(id="p", gpus_per_node=8, available=Curve.from_steps([(0, -8)]))
 
 
 def test_no_claims_leave_all_free() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offtake.allocation.model import Plan, PoolCapacity
+from offtake.allocation.model import Plan, Supply
 from offtake.allocation.plan import plan_allocation
 from offtake.allocation.precedence import rank_claims
 from offtake.base.time import Interval
@@ -21,9 +21,7 @@ from tests.allocation.samples import pool as a_pool
 Pair = tuple[str, str]
 
 
-def placements(
-    claims: Sequence[Claim], pools: Sequence[PoolCapacity]
-) -> Iterator[dict[tuple[str, str], int]]:
+def placements(claims: Sequence[Claim], pools: Sequence[Supply]) -> Iterator[dict[tuple[str, str], int]]:
     """Every way to give whole nodes, at instant 0."""
     room = {pool.id: pool.available.value_at(0) // pool.gpus_per_node for pool in pools}
     size = {pool.id: pool.gpus_per_node for pool in pools}
@@ -50,9 +48,7 @@ def cost(
 
 
 @st.composite
-def instants(
-    draw: st.DrawFn, sizes: tuple[int, ...]
-) -> tuple[list[Claim], list[PoolCapacity], dict[Pair, int]]:
+def instants(draw: st.DrawFn, sizes: tuple[int, ...]) -> tuple[list[Claim], list[Supply], dict[Pair, int]]:
     """A tiny fleet at one instant, and who held what before, when there may have been more to hold."""
     names = ["p0", "p1", "p2"]
     size = {name: draw(st.sampled_from(sizes)) for name in names}
@@ -70,7 +66,7 @@ def instants(
 @settings(max_examples=100)
 @given(instants((4,)))
 def test_one_segment_is_best_by_rank_and_then_by_moves(
-    instant: tuple[list[Claim], list[PoolCapacity], dict[Pair, int]],
+    instant: tuple[list[Claim], list[Supply], dict[Pair, int]],
 ) -> None:
     claims, pools, before = instant
     plan = plan_allocation(claims, pools, Interval(0, 1), previous=before)
@@ -84,7 +80,7 @@ def test_one_segment_is_best_by_rank_and_then_by_moves(
 @settings(max_examples=100)
 @given(instants((2, 6)))
 def test_with_repacking_one_segment_is_best_by_rank_whatever_the_nodes(
-    instant: tuple[list[Claim], list[PoolCapacity], dict[Pair, int]],
+    instant: tuple[list[Claim], list[Supply], dict[Pair, int]],
 ) -> None:
     claims, pools, before = instant
     plan = plan_allocation(claims, pools, Interval(0, 1), previous=before, repack=True)
@@ -95,7 +91,7 @@ def test_with_repacking_one_segment_is_best_by_rank_whatever_the_nodes(
 @settings(max_examples=100)
 @given(instants((2, 6)))
 def test_firm_shortfalls_are_least_even_if_nobody_is_moved_for_parts(
-    instant: tuple[list[Claim], list[PoolCapacity], dict[Pair, int]],
+    instant: tuple[list[Claim], list[Supply], dict[Pair, int]],
 ) -> None:
     claims, pools, before = instant
     firm = [c for c in claims if c.firmness is Firmness.FIRM]
@@ -114,7 +110,7 @@ def most_served(claims: Sequence[Claim], room: Mapping[str, int], need: Mapping[
     )
 
 
-def check_against_cuts(plan: Plan, claims: Sequence[Claim], pools: Sequence[PoolCapacity], node: int) -> None:
+def check_against_cuts(plan: Plan, claims: Sequence[Claim], pools: Sequence[Supply], node: int) -> None:
     """Each claim gets what max-flow of the claims down to it gives, less max-flow of those above it."""
     ranked = rank_claims(claims)
     for k in range(len(plan.times) - 1):
@@ -131,7 +127,7 @@ def check_against_cuts(plan: Plan, claims: Sequence[Claim], pools: Sequence[Pool
 @settings(max_examples=80)
 @given(fleets(sizes=(4,), n_pools=4, n_claims=6, n_steps=6))
 def test_every_segment_serves_each_rank_as_max_flow_does(
-    fleet: tuple[list[Claim], list[PoolCapacity]],
+    fleet: tuple[list[Claim], list[Supply]],
 ) -> None:
     claims, pools = fleet
     check_against_cuts(plan_allocation(claims, pools, DAY), claims, pools, 4)
@@ -140,7 +136,7 @@ def test_every_segment_serves_each_rank_as_max_flow_does(
 @settings(max_examples=80)
 @given(fleets(sizes=(2, 6), n_pools=3, n_claims=4, n_steps=3))
 def test_without_repacking_the_served_of_all_ranks_lacks_at_most_what_is_held_in_parts(
-    fleet: tuple[list[Claim], list[PoolCapacity]],
+    fleet: tuple[list[Claim], list[Supply]],
 ) -> None:
     claims, pools = fleet
     plan = plan_allocation(claims, pools, DAY)

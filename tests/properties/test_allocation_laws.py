@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offtake.allocation.model import CapacityCut, PoolCapacity, ReasonCode
+from offtake.allocation.model import CapacityCut, ReasonCode, Supply
 from offtake.allocation.plan import certify, plan_allocation
 from offtake.base.curve import Curve, combine
 from offtake.base.time import Interval
@@ -15,7 +15,7 @@ from offtake.claims.model import Claim
 from offtake.fleet.model import Cause
 from tests.allocation.samples import DAY, HOUR, fleets, hours
 
-Fleet = tuple[list[Claim], list[PoolCapacity]]
+Fleet = tuple[list[Claim], list[Supply]]
 one_size = fleets(sizes=(4,), n_pools=4, n_claims=6, n_steps=6)
 two_sizes = fleets(sizes=(2, 6), n_pools=3, n_claims=5, n_steps=4)
 three_sizes = fleets(sizes=(4, 6, 9), n_pools=3, n_claims=4, n_steps=4)
@@ -159,5 +159,5 @@ def test_breakpoints_at_which_nothing_changes_change_nothing(fleet: Fleet) -> No
 
 
 def test_curves_of_a_plan_are_zero_outside_its_window() -> None:
-    plan = plan_allocation([], [PoolCapacity(id="p", gpus_per_node=1, available=Curve.constant(3))], DAY)
+    plan = plan_allocation([], [Supply(id="p", gpus_per_node=1, available=Curve.constant(3))], DAY)
     assert plan.free("p") == Curve.constant(3, DAY)

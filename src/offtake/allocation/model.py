@@ -32,7 +32,7 @@ class ReasonCode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PoolCapacity:
+class Supply:
     """A pool as the allocator sees it.
 
     Attributes:
@@ -56,7 +56,7 @@ class PoolCapacity:
 class CapacityCut:
     """GPUs that a pool lacks for a while, so that a shortfall can name its cause.
 
-    `PoolCapacity.available` is already without them: a cut explains, it doesn't cut again.
+    `Supply.available` is already without them: a cut explains, it doesn't cut again.
     """
 
     pool: str

@@ -15,7 +15,7 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
-from offtake.allocation.model import PoolCapacity
+from offtake.allocation.model import Supply
 from offtake.claims.model import Claim
 
 
@@ -55,7 +55,7 @@ class Network:
         return -(-demand // grain) * step
 
 
-def network_of(claims: Sequence[Claim], pools: Sequence[PoolCapacity]) -> Network:
+def network_of(claims: Sequence[Claim], pools: Sequence[Supply]) -> Network:
     """The network of claims, already in the order of precedence."""
     index = {pool.id: p for p, pool in enumerate(pools)}
     eligible = [[index[pool] for pool in claim.pools] for claim in claims]

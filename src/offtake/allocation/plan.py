@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offtake.allocation.inplace import Holdings
-from offtake.allocation.model import CapacityCut, Placement, Plan, PoolCapacity, gpu_seconds
+from offtake.allocation.model import CapacityCut, Placement, Plan, Supply, gpu_seconds
 from offtake.allocation.network import Network, network_of
 from offtake.allocation.precedence import DEFAULT_PRECEDENCE, rank_claims
 from offtake.allocation.reasons import SHORT_CODES, Shortage, parts_of, reasons_of
@@ -24,7 +24,7 @@ Counts = NDArray[np.int64]
 
 def plan_allocation(
     claims: Sequence[Claim],
-    pools: Sequence[PoolCapacity],
+    pools: Sequence[Supply],
     window: Interval,
     *,
     previous: Placement | None = None,
@@ -114,7 +114,7 @@ def certify(plan: Plan, claims: Sequence[Claim], *, solver: SegmentSolver | None
     by_id = {claim.id: claim for claim in claims}
     ranked = [by_id[claim] for claim in plan.ranking]
     column = [plan.claims.index(claim) for claim in plan.ranking]
-    single = [PoolCapacity(id=pool, gpus_per_node=1, available=Curve.zero()) for pool in plan.pools]
+    single = [Supply(id=pool, gpus_per_node=1, available=Curve.zero()) for pool in plan.pools]
     network = network_of(ranked, single)
     solver = solver or SegmentSolver()
     solver.fit(network)
@@ -129,7 +129,7 @@ def certify(plan: Plan, claims: Sequence[Claim], *, solver: SegmentSolver | None
 
 
 def headroom(
-    pools: Sequence[PoolCapacity],
+    pools: Sequence[Supply],
     claims: Sequence[Claim],
     window: Interval,
     *,
@@ -154,7 +154,7 @@ class _Grid:
     """Between ids and indices: claims by rank, pools by id."""
 
     ranked: Sequence[Claim]
-    pools: Sequence[PoolCapacity]
+    pools: Sequence[Supply]
     network: Network
     previous: Placement
 
@@ -269,13 +269,13 @@ def _objective(served: Counts, times: Counts) -> int:
 
 
 def _curves(
-    claims: Sequence[Claim], pools: Sequence[PoolCapacity], causes: Mapping[str, Sequence[CapacityCut]]
+    claims: Sequence[Claim], pools: Sequence[Supply], causes: Mapping[str, Sequence[CapacityCut]]
 ) -> list[Curve]:
     cuts = [Curve.constant(cut.gpus, cut.interval) for found in causes.values() for cut in found]
     return [claim.gpus for claim in claims] + [pool.available for pool in pools] + cuts
 
 
-def _check(claims: Sequence[Claim], pools: Sequence[PoolCapacity], window: Interval) -> None:
+def _check(claims: Sequence[Claim], pools: Sequence[Supply], window: Interval) -> None:
     if not window.seconds:
         raise ValueError(f"there is nothing to plan in an empty window: {window}")
     for ids, what in (([claim.id for claim in claims], "claim"), ([pool.id for pool in pools], "pool")):

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offtake.allocation.model import CapacityCut, Plan
-from offtake.allocation.model import PoolCapacity as Room
+from offtake.allocation.model import CapacityCut, Plan, Supply
 from offtake.allocation.plan import plan_allocation
 from offtake.allocation.solver import SegmentSolver
 from offtake.base.curve import Curve
@@ -38,7 +37,7 @@ def decide_allocation(book: OpenBook, now: int, solver: SegmentSolver | None = N
     claims = [claim for claim in claims_in(state, book.lake) if claim.gpus.max_over(window)]
     plan = plan_allocation(
         claims,
-        _rooms(capacities),
+        _supplies(capacities),
         window,
         previous=_placement(state, book.lake, window.start),
         precedence=_precedence(state),
@@ -73,13 +72,15 @@ def decide_allocation(book: OpenBook, now: int, solver: SegmentSolver | None = N
     ]
 
 
-def rooms_of(state: State) -> list[Room]:
+def supplies_of(state: State) -> list[Supply]:
     """The pools as the allocator sees them."""
-    return _rooms(capacities_of(state))
+    return _supplies(capacities_of(state))
 
 
-def _rooms(capacities: Sequence[PoolCapacity]) -> list[Room]:
-    return [Room(id=c.pool.id, gpus_per_node=c.pool.gpus_per_node, available=c.available) for c in capacities]
+def _supplies(capacities: Sequence[PoolCapacity]) -> list[Supply]:
+    return [
+        Supply(id=c.pool.id, gpus_per_node=c.pool.gpus_per_node, available=c.available) for c in capacities
+    ]
 
 
 def _window(state: State, now: int) -> Interval | None:

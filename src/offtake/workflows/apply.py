@@ -16,7 +16,7 @@ from offtake.claims.model import Claim
 from offtake.formats.folder import Demand, Folder
 from offtake.store.fact import Fact, Recorded
 from offtake.store.lake import Columns
-from offtake.workflows.allocate import rooms_of
+from offtake.workflows.allocate import supplies_of
 from offtake.workflows.book import Book, Branch, OpenBook
 from offtake.workflows.state import State
 from offtake.workflows.view import agreement_of, capacities_of, claims_in
@@ -128,7 +128,7 @@ def plan_folder(book: Book, folder: Folder, now: int) -> Changes:
         oversold=oversold_in(branch.state, claims, window),
         headroom=tuple(
             _least(pool, left, window)
-            for pool, left in headroom(rooms_of(branch.state), claims, window).items()
+            for pool, left in headroom(supplies_of(branch.state), claims, window).items()
         ),
     )
 
