@@ -192,3 +192,11 @@ def test_amounts_in_all_their_digits(minor: int, currency: str, text: str) -> No
 def test_dates_follow_the_documents_zone() -> None:
     assert date_text(local_date(ISSUED - 1, "America/Chicago")) == "31 December 2026"
     assert date_text(local_date(ISSUED, "America/Chicago")) == "1 January 2027"
+
+
+def test_a_simulated_document_says_so_and_asks_for_nothing(reader: Reader) -> None:
+    text = reader.text(render_document(document(line(100)), simulated=True))
+    assert "· simulated" in text
+    assert "nothing is owed" in text
+    assert "Payable by" not in text
+    assert "simulated" not in reader.text(render_document(document(line(100))))

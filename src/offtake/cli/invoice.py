@@ -15,6 +15,7 @@ from offtake.cli.show import day, emit, table
 from offtake.formats.pdf import render_document
 from offtake.workflows.book import Book
 from offtake.workflows.render import invoice_json
+from offtake.workflows.state import is_simulated
 from offtake.workflows.view import document_of
 
 app = typer.Typer(help="Invoices and credit notes.", no_args_is_help=True)
@@ -79,14 +80,14 @@ def show(
 ) -> None:
     """Show one document with the clause behind each line."""
     with opened(book) as target:
-        document = _find(target, number)
+        document, simulated = _find(target, number), is_simulated(target.state)
     if pdf is not None:
-        pdf.write_bytes(render_document(document))
+        pdf.write_bytes(render_document(document, simulated=simulated))
 
     def draw(out: Console) -> None:
         out.print(
-            f"[bold]{str(document.kind).replace('_', ' ').capitalize()} {document.number}[/], "
-            f"{document.operator} to {document.offtaker}, for {document.month}, "
+            f"[bold]{str(document.kind).replace('_', ' ').capitalize()} {document.number}[/]"
+            f"{', simulated' if simulated else ''}, {document.operator} to {document.offtaker}, for {document.month}, "
             f"issued {day(document.issued_at, document.time_zone)}, "
             f"due {day(document.due_at, document.time_zone)}"
         )
@@ -102,7 +103,7 @@ def show(
         if pdf is not None:
             out.print(f"PDF: {pdf}")
 
-    emit(json_, invoice_json(document), draw)
+    emit(json_, invoice_json(document, simulated=simulated), draw)
 
 
 def _find(book: Book, number: str) -> Document:

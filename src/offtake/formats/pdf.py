@@ -29,14 +29,18 @@ _TITLES = {DocumentKind.INVOICE: "Invoice", DocumentKind.CREDIT_NOTE: "Credit no
 _MINUS = "\N{MINUS SIGN}"
 
 
-def render_document(document: Document) -> bytes:
+def render_document(document: Document, *, simulated: bool = False) -> bytes:
     """A document as a PDF file.
+
+    Args:
+        document: what was issued.
+        simulated: it was issued in a simulation, and says so on every page: nothing is owed.
 
     Raises:
         typst.TypstError: if the template doesn't compile, which no document can cause: its strings are
             handed over as JSON and set as text.
     """
-    inputs = {"document": json.dumps(_plain(document), ensure_ascii=False)}
+    inputs = {"document": json.dumps(_plain(document, simulated=simulated), ensure_ascii=False)}
     rendered = _compiler().compile(_template(), format="pdf", sys_inputs=inputs, timestamp=0)
     if not isinstance(rendered, bytes):  # a list is for formats with a file for each page
         raise TypeError(f"Typst gave {type(rendered).__name__} for {document.number}, not one file")
@@ -56,7 +60,7 @@ def _template() -> bytes:
     return files("offtake.formats").joinpath("templates/invoice.typ").read_bytes()
 
 
-def _plain(document: Document) -> Mapping[str, Any]:
+def _plain(document: Document, *, simulated: bool) -> Mapping[str, Any]:
     """What the template sets, every figure already in words."""
     title = _TITLES[document.kind]
     return {
@@ -66,7 +70,8 @@ def _plain(document: Document) -> Mapping[str, Any]:
         "offtaker": document.offtaker,
         "agreement": document.agreement,
         "facts": _facts(document, title),
-        "ask": _ask(document),
+        "simulated": simulated,
+        "ask": _ask(document) if not simulated else "Made by a simulation: nothing is owed",
         "amounts": f"Amount, {document.currency}",
         "total": f"{document.currency} {amount_text(document.total)}",
         "sum": amount_text(document.total),

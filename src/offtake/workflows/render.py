@@ -11,12 +11,13 @@ from offtake.billing.document import Document
 from offtake.formats.pdf import render_document
 from offtake.formats.plain import to_plain
 from offtake.workflows.book import Book
+from offtake.workflows.state import is_simulated
 from offtake.workflows.view import document_of
 
 
-def invoice_json(document: Document) -> dict[str, Any]:
+def invoice_json(document: Document, *, simulated: bool) -> dict[str, Any]:
     """A document for programs: exact minor units, and amounts in major units for people."""
-    plain: dict[str, Any] = to_plain(document)
+    plain: dict[str, Any] = {**to_plain(document), "simulated": simulated}
     plain["month"] = str(document.month)
     plain["total"]["major"] = str(document.total.major)
     for line, charge in zip(plain["lines"], document.lines, strict=True):
@@ -34,18 +35,25 @@ def write_invoices(
         The files of this directory that belong to documents, in order of number.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    simulated = is_simulated(book.state)
     documents = [document_of(body) for body in book.items("document").values()]
     written = []
     for i, document in enumerate(documents):
         name = f"{document.number}-{document.agreement}-{document.month}"
         path = directory / f"{name}.json"
         if not path.exists():
-            _write(path, (json.dumps(invoice_json(document), indent=2, ensure_ascii=False) + "\n").encode())
+            _write(
+                path,
+                (
+                    json.dumps(invoice_json(document, simulated=simulated), indent=2, ensure_ascii=False)
+                    + "\n"
+                ).encode(),
+            )
         written.append(path)
         if pdf:
             path = directory / f"{name}.pdf"
             if not path.exists():
-                _write(path, render_document(document))
+                _write(path, render_document(document, simulated=simulated))
             written.append(path)
         if on_each is not None:
             on_each(i + 1, len(documents))
