@@ -7,7 +7,8 @@ delivered and taken meets it in `offtake.rating`.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -15,7 +16,7 @@ from typing import TypeVar
 
 from offtake.agreements.clauses.monthly_fee import MonthlyFee
 from offtake.agreements.clauses.termination import Termination
-from offtake.agreements.model import Agreement, Deadline, Tranche
+from offtake.agreements.model import Agreement, Clause, Deadline, Tranche
 from offtake.agreements.terms import HOURS_PER_MONTH, Denominator, Figure, HoursConvention, Side
 from offtake.base.curve import Curve
 from offtake.base.money import Money, round_rate, share_of
@@ -81,15 +82,20 @@ def fee_schedule(agreement: Agreement) -> Schedule:
     amounts: dict[Month, Money] = {}
     basis: dict[Month, list[str]] = defaultdict(list)
     for _, clause in agreement.clauses:
-        for item in clause.scheduled(agreement):
+        for item in owed_by(agreement, clause):
             amounts[item.month] = amounts.get(item.month, Money.zero(agreement.currency)) + item.amount
             basis[item.month] += item.basis
     items = (
-        Dated(month=month, amount=covered_part(agreement, month, amounts[month]), basis=tuple(basis[month]))
-        for month in sorted(amounts)
-        if covered_days(agreement, month)
+        Dated(month=month, amount=amounts[month], basis=tuple(basis[month])) for month in sorted(amounts)
     )
     return Schedule(agreement.currency, tuple(items))
+
+
+def owed_by(agreement: Agreement, clause: Clause) -> Iterator[Dated]:
+    """What one clause schedules, as far as the agreement covers it: the one place where a fee is prorated."""
+    for item in clause.scheduled(agreement):
+        if covered_days(agreement, item.month):
+            yield replace(item, amount=covered_part(agreement, item.month, item.amount))
 
 
 def covered_days(agreement: Agreement, month: Month) -> int:
@@ -130,7 +136,8 @@ def values(agreement: Agreement) -> Values:
     right to leave for convenience.
     """
     headline = fee_schedule(agreement)
-    exit_ = earliest_exit(agreement, Side.OFFTAKER)
+    # an end that counts is settled: nothing can be cancelled any more
+    exit_ = None if agreement.ends_on is not None else earliest_exit(agreement, Side.OFFTAKER)
     firm, end = headline, agreement.ends
     notice: date | None = None
     basis: tuple[str, ...] = ()

@@ -107,7 +107,7 @@ def check_recall(
 ) -> Refused | date:
     """The day the recall takes effect, or why it doesn't count.
 
-    Refusals, in order: `no_right`, `too_early`, `granularity`, `retained`.
+    Refusals, in order: `no_right`, `too_early`, `granularity`, `more_than_held`, `retained`.
     """
     rights = [c for _, c in agreement.all_of(Recall) if notice.tranche in c.tranches]
     if not rights:
@@ -115,13 +115,25 @@ def check_recall(
             code="no_right", sentence=f"{agreement.id}: tranche {notice.tranche!r} can't be recalled"
         )
     clause = rights[0]
-    if notice.given < max(clause.not_before or agreement.starts, agreement.starts):
-        return Refused(code="too_early", sentence=f"{agreement.id}: no recall before {clause.not_before}")
+    first = max(clause.not_before or agreement.starts, agreement.starts)
+    if notice.given < first:
+        return Refused(
+            code="too_early",
+            sentence=f"{agreement.id}: no recall before {first}",
+        )
     if notice.gpus <= 0 or notice.gpus % clause.granularity_gpus:
         return Refused(
             code="granularity",
             sentence=f"{agreement.id}: recalls are multiples of {clause.granularity_gpus:,} GPUs, "
             f"not {notice.gpus:,}",
+        )
+    own = next(tranche for tranche in agreement.tranches if tranche.id == notice.tranche)
+    taken = notice.gpus + sum(other.gpus for other in earlier if other.tranche == notice.tranche)
+    if taken > own.gpus(own.quantity):
+        return Refused(
+            code="more_than_held",
+            sentence=f"{agreement.id}: {taken:,} GPUs of {notice.tranche!r} would be recalled, "
+            f"it has {own.gpus(own.quantity):,}",
         )
     held = sum(t.gpus(t.quantity) for t in agreement.tranches if t.id in clause.tranches)
     left = held - notice.gpus - sum(n.gpus for n in earlier if n.tranche in clause.tranches)
@@ -132,6 +144,31 @@ def check_recall(
             f"{clause.retained_gpus:,} must be retained",
         )
     return plus_days(notice.given, clause.notice_days)
+
+
+def check_amendment(old: Agreement, new: Agreement) -> Refused | None:
+    """Why a new text can't amend an agreement, or None.
+
+    Refusals, in order: `currency_changed`, `time_zone_changed`, `tranche_dropped`. Money that was billed and
+    months that were counted can't be restated by an amendment; a tranche ends by its date.
+    """
+    if new.currency != old.currency:
+        return Refused(
+            code="currency_changed",
+            sentence=f"{old.id} is in {old.currency}; write a new agreement for {new.currency}",
+        )
+    if new.time_zone != old.time_zone:
+        return Refused(
+            code="time_zone_changed",
+            sentence=f"{old.id} counts its months in {old.time_zone}; an amendment can't change that",
+        )
+    dropped = sorted({tranche.id for tranche in old.tranches} - {tranche.id for tranche in new.tranches})
+    if dropped:
+        return Refused(
+            code="tranche_dropped",
+            sentence=f"{old.id}: tranche {', '.join(dropped)} is gone; end it with `through`, keep its id",
+        )
+    return None
 
 
 def as_it_stands(agreement: Agreement, notices: Iterable[Notice], elections: Iterable[Election]) -> Agreement:

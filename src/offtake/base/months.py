@@ -25,7 +25,7 @@ class Month:
     month: int
 
     def __post_init__(self) -> None:
-        if not (1 <= self.month <= 12 and 1 <= self.year <= 9998):
+        if not (1 <= self.month <= 12 and 1900 <= self.year <= 9000):
             raise ValueError(f"{self.year:04d}-{self.month:02d} is no calendar month")
 
     def __str__(self) -> str:

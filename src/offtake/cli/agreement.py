@@ -13,11 +13,11 @@ from offtake.agreements.model import Agreement
 from offtake.agreements.terms import Denominator, HoursConvention
 from offtake.base.errors import BadInput, Problem
 from offtake.base.schedule import Dated, Schedule
-from offtake.cli.options import Json, opened
+from offtake.cli.options import Json, check_agreement_known, opened
 from offtake.cli.show import emit, figure, money, table
 from offtake.formats.agreement import parse_agreement
 from offtake.formats.plain import to_plain
-from offtake.workflows.view import agreement_ids, agreement_of
+from offtake.workflows.view import agreement_of
 
 app = typer.Typer(help="Agreements: check files, show what follows from them.", no_args_is_help=True)
 
@@ -71,18 +71,7 @@ def show(
         found = _load(Path(agreement))
     else:
         with opened(book) as target:
-            if agreement not in agreement_ids(target.state):
-                known = ", ".join(agreement_ids(target.state))
-                raise BadInput(
-                    [
-                        Problem(
-                            where=str(book),
-                            code="unknown_agreement",
-                            message=f"there is no agreement {agreement!r}",
-                            remedy=f"agreements are {known}",
-                        )
-                    ]
-                )
+            check_agreement_known(target, agreement)
             found = agreement_of(target.state, agreement)
     emit(json_, _plain(found), lambda out: _draw(out, found))
 
@@ -133,7 +122,7 @@ def _plain(agreement: Agreement) -> dict[str, Any]:
 
 def _draw(out: Console, agreement: Agreement) -> None:
     out.print(
-        f"[bold]{agreement.operator} → {agreement.offtaker}[/], signed {agreement.signed}, "
+        f"{agreement.operator} → {agreement.offtaker}, signed {agreement.signed}, "
         f"until {agreement.ends}, {agreement.currency}, {agreement.time_zone}"
     )
     blocks = table("Tranches", "tranche", "firmness", "pools", ">quantity", "from", "through", "in force")

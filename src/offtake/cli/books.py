@@ -14,8 +14,17 @@ from offtake.agreements.derive import Values
 from offtake.base.errors import BadInput, Problem
 from offtake.base.outcome import Refused
 from offtake.base.time import format_instant
-from offtake.cli.options import BookDirectory, FolderPath, Json, RefusedByRule, opened, wall_clock
+from offtake.cli.options import (
+    BookDirectory,
+    FolderPath,
+    Json,
+    RefusedByRule,
+    check_agreement_known,
+    opened,
+    wall_clock,
+)
 from offtake.cli.show import day, emit, figure, filled, hours, money, percent, starred, table
+from offtake.formats.files import disk_errors
 from offtake.formats.folder import load_folder
 from offtake.formats.plain import to_plain
 from offtake.workflows.apply import Changes, apply_folder, plan_folder, plan_from_nothing
@@ -52,8 +61,16 @@ def init(folder: FolderPath, json_: Json = False) -> None:
                 )
             ]
         )
-    with as_file(files("offtake.cli") / "starter") as starter:
-        shutil.copytree(starter, folder, dirs_exist_ok=True)
+    new = not folder.exists()
+    with as_file(files("offtake.cli") / "starter") as starter, disk_errors(folder):
+        try:
+            shutil.copytree(starter, folder, dirs_exist_ok=True)
+        except OSError:
+            for path in [] if new else list(folder.iterdir()):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if new:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.toml"))
 
     def draw(out: Console) -> None:
@@ -79,6 +96,7 @@ def _plain_changes(changes: Changes) -> dict[str, Any]:
     return {
         "facts": [{"kind": fact.kind, "id": fact.id} for fact in changes.facts],
         "notes": _notes(changes),
+        "refused": [{"code": item.code, "message": item.sentence} for item in changes.refused],
         "values": {
             id_: {"before": None if before is None else _plain_values(before), "after": _plain_values(after)}
             for id_, (before, after) in changes.values.items()
@@ -123,7 +141,9 @@ def _plain_values(value: Values) -> dict[str, Any]:
 
 
 def _draw_changes(out: Console, changes: Changes, directory: Path) -> None:
-    if not changes.facts:
+    for refused in changes.refused:
+        out.print(f"can't be applied ({refused.code}): {refused.sentence}", style="bold red")
+    if not changes.facts and not changes.refused:
         out.print(f"{directory} is in line with the folder; nothing would change.")
         return
     out.print(f"{len(changes.facts)} facts would be recorded in {directory}:")
@@ -147,7 +167,7 @@ def _draw_changes(out: Console, changes: Changes, directory: Path) -> None:
     out.print(left)
     for pools, curve in changes.oversold.items():
         out.print(
-            f"[bold red]oversold[/]: firm claims on {', '.join(pools)} exceed what is there by up to "
+            f"oversold: firm claims on {', '.join(pools)} exceed what is there by up to "
             f"{int(curve.values.max()):,} GPUs from {format_instant(int(curve.times[0]))}"
         )
     out.print("* rests on an assumption")
@@ -175,10 +195,14 @@ def apply(
                     sentence=f"the book in {directory} was made by a simulation; choose another --book",
                 )
             )
-        now = max(wall_clock(), target.state.now)
+        now = wall_clock()
+        changes = plan_folder(target, loaded, max(now, target.state.now))
+        if changes.refused:
+            raise RefusedByRule(changes.refused[0])
         if not allow_oversold:
-            _refuse_oversold(plan_folder(target, loaded, now))
-        recorded = apply_folder(target, loaded, now) + tick(target, now)
+            _refuse_oversold(changes)
+        with target.writing():
+            recorded = apply_folder(target, loaded, now) + tick(target, now)
     finally:
         target.close()
     kinds = [f"{item.fact.kind} {item.fact.id}" for item in recorded]
@@ -221,7 +245,7 @@ def status(book: BookDirectory, json_: Json = False) -> None:
 
 def _draw_status(out: Console, known: Status) -> None:
     out.print(
-        f"[bold]{known.operator}[/]{', simulated' if known.simulated else ''}, {known.facts:,} facts, "
+        f"{known.operator}{', simulated' if known.simulated else ''}, {known.facts:,} facts, "
         f"head {known.head[:12]}, as of {known.now}"
     )
     pools = table("Capacity now, GPUs", "pool", ">nameplate", ">available", ">firm", ">held", ">free")
@@ -244,7 +268,7 @@ def _draw_status(out: Console, known: Status) -> None:
         dates.add_row(item.on, item.agreement, item.what)
     out.print(dates if known.next_deadlines else "No deadlines ahead.")
     for fact in known.late:
-        out.print(f"[yellow]too late to be billed[/] (its month was already settled): {fact}")
+        out.print(f"too late to be billed (its month was already settled): {fact}")
     for source, through in known.meters.items():
         out.print(f"Metered by {source} through {through}.")
 
@@ -256,6 +280,7 @@ def shortfall(
 ) -> None:
     """Which claims went short of GPUs, why, and how much."""
     with opened(book) as target:
+        check_agreement_known(target, agreement)
         found = shortfalls_of(target, agreement)
 
     def draw(out: Console) -> None:
@@ -352,7 +377,7 @@ def draw_totals(out: Console, known: Report) -> None:
         filled(
             f"{known.operator}, billed through {day(known.window.end - 1, known.time_zone)}",
             (
-                "agreement", ">ramp", ">fee", ">adjusted", ">usage", ">credits", ">invoiced",
+                "agreement", ">ramp", ">fee", ">adjusted", ">usage, deficiency", ">credits", ">invoiced",
                 ">still to invoice", ">GPU-hours taken", ">of entitled",
             ),
             [_billed(line) for line in known.agreements],
@@ -394,23 +419,26 @@ def _billed(line: AgreementLine) -> tuple[str, ...]:
 
 def _sums(known: Report) -> list[tuple[str, ...]]:
     """A row for each currency that several agreements share; a sum of a starred figure is starred."""
-    parts = frozenset(part for line in known.agreements for part in line.assumed)
-    return [
-        (
-            f"all in {currency}",
-            starred(sums.ramp_invoiced, "ramp" in parts),
-            starred(sums.full_invoiced, "full" in parts),
-            starred(sums.adjustments, "adjustments" in parts),
-            starred(sums.usage, "usage" in parts),
-            starred(sums.credits, "credits" in parts),
-            starred(sums.invoiced, bool(parts)),
-            money(sums.remaining),
-            hours(sums.taken),
-            percent(sums.taken_share),
-        )
-        for currency, sums in known.totals.items()
-        if len(known.agreements) > 1
-    ]
+    rows: list[tuple[str, ...]] = []
+    for currency, sums in known.totals.items():
+        lines = [line for line in known.agreements if line.agreement.currency == currency]
+        parts = frozenset(part for line in lines for part in line.assumed)
+        if len(lines) > 1:
+            rows.append(
+                (
+                    f"all in {currency}",
+                    starred(sums.ramp_invoiced, "ramp" in parts),
+                    starred(sums.full_invoiced, "full" in parts),
+                    starred(sums.adjustments, "adjustments" in parts),
+                    starred(sums.usage, "usage" in parts),
+                    starred(sums.credits, "credits" in parts),
+                    starred(sums.invoiced, bool(parts)),
+                    money(sums.remaining),
+                    hours(sums.taken),
+                    percent(sums.taken_share),
+                )
+            )
+    return rows
 
 
 def _worth(line: AgreementLine) -> tuple[str, ...]:
@@ -428,19 +456,11 @@ def _worth(line: AgreementLine) -> tuple[str, ...]:
 
 
 def _worths(known: Report) -> list[tuple[str, ...]]:
-    assumed = (line.values.headline.assumed or line.values.firm.assumed for line in known.agreements)
-    star = "*" if any(assumed) else ""
-    return [
-        (
-            f"all in {currency}",
-            "–",
-            money(sums.full_total),
-            money(sums.headline) + star,
-            money(sums.firm) + star,
-            "–",
-            "–",
-            "–",
-        )
-        for currency, sums in known.totals.items()
-        if len(known.agreements) > 1
-    ]
+    rows: list[tuple[str, ...]] = []
+    for currency, sums in known.totals.items():
+        values = [line.values for line in known.agreements if line.agreement.currency == currency]
+        if len(values) > 1:
+            headline = starred(sums.headline, any(value.headline.assumed for value in values))
+            firm = starred(sums.firm, any(value.firm.assumed for value in values))
+            rows.append((f"all in {currency}", "–", money(sums.full_total), headline, firm, "–", "–", "–"))
+    return rows

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from offtake.base.errors import BadInput, Problem
 from offtake.billing.document import Document
-from offtake.cli.options import BookDirectory, Json, opened
+from offtake.cli.options import BookDirectory, Json, check_agreement_known, opened
 from offtake.cli.show import day, emit, table
+from offtake.formats.files import write_whole
 from offtake.formats.pdf import render_document
 from offtake.workflows.book import Book
 from offtake.workflows.render import invoice_json
@@ -29,6 +30,7 @@ def list_(
 ) -> None:
     """List issued documents."""
     with opened(book) as target:
+        check_agreement_known(target, agreement)
         documents = [document_of(body) for body in target.items("document").values()]
         left = {number: int(item.body["left"]) for number, item in target.state.of("open").items()}
     documents = [document for document in documents if agreement in (None, document.agreement)]
@@ -82,13 +84,13 @@ def show(
     with opened(book) as target:
         document, simulated = _find(target, number), is_simulated(target.state)
     if pdf is not None:
-        pdf.write_bytes(render_document(document, simulated=simulated))
+        write_whole(pdf, render_document(document, simulated=simulated))
 
     def draw(out: Console) -> None:
         out.print(
-            f"[bold]{str(document.kind).replace('_', ' ').capitalize()} {document.number}[/]"
-            f"{', simulated' if simulated else ''}, {document.operator} to {document.offtaker}, for {document.month}, "
-            f"issued {day(document.issued_at, document.time_zone)}, "
+            f"{str(document.kind).replace('_', ' ').capitalize()} {document.number}"
+            f"{', simulated' if simulated else ''}, {document.operator} to {document.offtaker}, "
+            f"for {document.month}, issued {day(document.issued_at, document.time_zone)}, "
             f"due {day(document.due_at, document.time_zone)}"
         )
         built = table("", "clause", "line", f">{document.currency}")

@@ -42,7 +42,7 @@ def record(
         state = target.state
         if is_simulated(state):
             raise RefusedByRule(_simulated(book))
-        now = max(wall_clock(), state.now)
+        now = wall_clock()
         agreements = {id_: signed_agreement(state, id_) for id_ in agreement_ids(state)}
         scenario = parse_scenario(text, str(file), fleet_of(state), agreements)
         found = happenings(scenario, fleet_of(state), agreements, since=now)
@@ -97,7 +97,7 @@ def tick(book: BookDirectory, json_: Json = False) -> None:
     with opened(book) as target:
         if is_simulated(target.state):
             raise RefusedByRule(_simulated(book))
-        recorded = decide_all(target, max(wall_clock(), target.state.now))
+        recorded = decide_all(target, wall_clock())
     rows = [{"seq": item.seq, "kind": item.fact.kind, "id": item.fact.id} for item in recorded]
 
     def draw(out: Console) -> None:

@@ -7,8 +7,10 @@ Exit codes: 0 done; 1 another offtake error; 2 wrong usage; 3 bad input; 4 the b
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -67,8 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         remedy = "; this is a bug in offtake, please report it" if isinstance(error, Broken) else ""
         sys.exit(_fail(as_json, type(error).__name__, f"{error}{remedy}", error.exit_code))
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        sys.exit(_fail(as_json, "os_error", f"{where}{error.strerror or error}", DISK))
+        # standard output itself may be what refuses: say it on standard error, and print nothing more
+        where = error.filename or "standard output"
+        console(to_error=True).print(f"os_error: {where}: {error.strerror or error}; make room and run again")
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+        sys.exit(DISK)
 
 
 def _bad_input(as_json: bool, error: BadInput) -> int:
@@ -82,7 +87,7 @@ def _bad_input(as_json: bool, error: BadInput) -> int:
     count = len(problems)
     err.print(f"{count} problem{'s' if count != 1 else ''}; nothing was recorded:", style="bold red")
     for problem in error.problems:
-        err.print(f"  {problem}", markup=False)
+        err.print(f"  {problem}")
     return error.exit_code
 
 
@@ -90,7 +95,7 @@ def _fail(as_json: bool, code: str, message: str, exit_code: int) -> int:
     if as_json:
         _print({"error": code, "message": message})
     else:
-        console(to_error=True).print(f"[bold red]{code}[/]: ", message, sep="", markup=True)
+        console(to_error=True).print(f"{code}: {message}")
     return exit_code
 
 

@@ -10,8 +10,10 @@ from typing import Annotated
 
 import typer
 
+from offtake.base.errors import BadInput, Problem
 from offtake.base.outcome import Refused
 from offtake.workflows.book import DATABASE, Book
+from offtake.workflows.view import agreement_ids
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 BookDirectory = Annotated[
@@ -43,6 +45,23 @@ def opened(directory: Path, *, projected: bool = True) -> Iterator[Book]:
         yield book
     finally:
         book.close()
+
+
+def check_agreement_known(book: Book, agreement: str | None) -> None:
+    """Refuse a filter by an agreement that the book doesn't have.
+
+    Raises:
+        BadInput: naming those it has.
+    """
+    known = agreement_ids(book.state)
+    if agreement is not None and agreement not in known:
+        problem = Problem(
+            where=str(book.directory),
+            code="unknown_agreement",
+            message=f"there is no agreement {agreement!r}",
+            remedy=f"agreements are {', '.join(known) or 'none yet'}",
+        )
+        raise BadInput([problem])
 
 
 def wall_clock() -> int:

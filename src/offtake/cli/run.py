@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from offtake.cli.show import console, emit
 from offtake.formats.folder import Folder, load_folder
 from offtake.sim.run import RunResult, Simulation
 from offtake.workflows.apply import plan_from_nothing
-from offtake.workflows.book import DATABASE, Book
+from offtake.workflows.book import DATABASE, LAKE, Book
 from offtake.workflows.render import write_invoices
 from offtake.workflows.report import Report, report_of
 from offtake.workflows.write_report import write_report
@@ -65,6 +64,7 @@ def run(
     if not allow_oversold:
         _check_sold(loaded)
     book = Book(directory, create=True)
+    book.hold()
     try:
         simulation = Simulation(book, loaded)
         refused = simulation.check()
@@ -74,6 +74,9 @@ def run(
         known = report_of(book, with_fleet=html)
         _render(book, known, pdf=pdf, html=html, quiet=json_)
         head = book.state.head
+    except KeyboardInterrupt:
+        console(to_error=True).print("Stopped. Nothing is lost: run the same command to go on.")
+        raise
     finally:
         book.close()
     plain = {
@@ -109,21 +112,21 @@ def _until(folder: Folder, through: str | None) -> int:
 
 def _forget(directory: Path) -> None:
     """Remove what an earlier run wrote, and nothing else; a live book is never removed."""
-    if (directory / DATABASE).exists():
-        book = Book(directory, projected=False)
-        simulated = book.database.find("simulation.begun", "simulation") or not book.database.head()[0]
-        book.close()
-        if not simulated:
-            raise RefusedByRule(
-                Refused(
-                    code="live_book",
-                    sentence=f"the book in {directory} is a live one; --fresh won't remove it",
-                )
+    if not (directory / DATABASE).exists():
+        return
+    book = Book(directory, projected=False)
+    simulated = book.database.find("simulation.begun", "simulation") or not book.database.head()[0]
+    book.close()
+    if not simulated:
+        raise RefusedByRule(
+            Refused(
+                code="live_book", sentence=f"the book in {directory} is a live one; --fresh won't remove it"
             )
-    for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "report.html"):
-        (directory / name).unlink(missing_ok=True)
-    for name in ("lake", "invoices"):
-        shutil.rmtree(directory / name, ignore_errors=True)
+        )
+    written = [directory / name for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "report.html")]
+    written += [*(directory / LAKE).glob("*.parquet"), *(directory / "invoices").glob("INV-*")]
+    for path in written:
+        path.unlink(missing_ok=True)
 
 
 def _check_sold(folder: Folder) -> None:
@@ -142,11 +145,7 @@ def _run(simulation: Simulation, folder: Folder, until: int, *, quiet: bool) -> 
             done = sum(1 for month in months if month.interval(zone).end <= now)
             move(done, str(month_of(max(now - 1, window.start), zone)))
 
-        try:
-            return simulation.run(until, on_step)
-        except KeyboardInterrupt:
-            console(to_error=True).print("Stopped. Nothing is lost: run the same command to go on.")
-            raise
+        return simulation.run(until, on_step)
 
 
 def _render(book: Book, known: Report, *, pdf: bool, html: bool, quiet: bool) -> None:
@@ -172,7 +171,7 @@ def _progress(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[int, 
 def _draw(out: Console, known: Report, directory: Path, result: RunResult, html: bool) -> None:
     draw_totals(out, known)
     for sentence in result.refused:
-        out.print(f"[yellow]refused[/]: {sentence}")
+        out.print(f"refused: {sentence}", style="yellow")
     if html:
         out.print(f"Report    {directory / 'report.html'}")
     out.print(f"Invoices  {directory / 'invoices'} ({len(known.documents)} documents)")

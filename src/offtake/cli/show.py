@@ -24,7 +24,13 @@ _SCALES = ((Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 3, 
 def console(*, to_error: bool = False) -> Console:
     """A console; wide enough for tables when the output isn't a terminal."""
     stream = sys.stderr if to_error else sys.stdout
-    return Console(stderr=to_error, width=None if stream.isatty() else 140, highlight=False, soft_wrap=False)
+    return Console(
+        stderr=to_error,
+        width=None if stream.isatty() else 140,
+        highlight=False,
+        soft_wrap=False,
+        markup=False,
+    )
 
 
 def money(amount: Money) -> str:
@@ -35,8 +41,8 @@ def money(amount: Money) -> str:
     major = abs(amount.major)
     sign = "-" if amount.minor < 0 else ""
     for scale, letter in _SCALES:
-        if major >= scale:
-            scaled = (major / scale).quantize(Decimal("0.001"))
+        scaled = (major / scale).quantize(Decimal("0.001"))
+        if scaled >= 1:
             exact = scaled * scale == major
             digits = format(scaled.normalize(), "f") if exact else str(scaled)
             return f"{'' if exact else '≈'}{sign}{symbol}{digits}{letter}"
@@ -101,5 +107,6 @@ def emit(as_json: bool, plain: Mapping[str, Any], draw: Callable[[Console], None
     """Print a result for programs or for people."""
     if as_json:
         sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
     else:
         draw(console())

@@ -305,18 +305,20 @@ def load_folder(path: Path) -> Folder:
             for name, text in texts.items()
             if name == "fleet.toml" or name.startswith("agreements/")
         },
-        digest=_digest(path, texts),
+        digest=_digest(path, texts, settings.workload),
     )
 
 
-def _digest(path: Path, texts: Mapping[str, str]) -> str:
+def _digest(path: Path, texts: Mapping[str, str], workload: WorkloadFile | None) -> str:
     """Of the texts, and of the bytes of demand series and workloads."""
     data = sorted(
         file
         for part in ("demand", "workload")
-        for file in (path / part).glob("*")
+        for file in (path / part).rglob("*")
         if file.is_file() and file.suffix != ".toml"
     )
+    if workload is not None:
+        data.append(path / (workload.jobs or workload.readings or ""))
     return digest(
         canonical_bytes(
             {
@@ -392,13 +394,15 @@ def _check_settings(parsed: _Settings) -> list[Problem]:
         try:
             check(value)
         except ValueError as error:
-            problems.append(Problem(where=path, code=code, message=str(error)))
+            remedy = "write a known one, such as America/Chicago or USD"
+            problems.append(Problem(where=path, code=code, message=str(error), remedy=remedy))
     if parsed.run.last < parsed.run.first:
         problems.append(
             Problem(
                 where="run.last",
                 code="end_before_start",
                 message=f"the last month {parsed.run.last} is before the first {parsed.run.first}",
+                remedy="`last` is the last month of the run",
             )
         )
     if parsed.workload is not None and (parsed.workload.jobs is None) == (parsed.workload.readings is None):
@@ -559,8 +563,23 @@ def demand_curve(declaration: DemandDeclaration, window: Interval, folder: Path,
     if declaration.constant_gpus is not None:
         return Curve.constant(declaration.constant_gpus, window)
     if declaration.file is not None:
-        return load_curve(folder / "demand" / declaration.file, f"{at}.file")
+        return load_curve(inside(folder / "demand", declaration.file, f"{at}.file"), f"{at}.file")
     return Curve.zero()
+
+
+def inside(base: Path, name: str, where: str) -> Path:
+    """The file of that name under a directory.
+
+    Raises:
+        BadInput: if the name leads out of it.
+    """
+    path = base / name
+    if not path.resolve().is_relative_to(base.resolve()):
+        problem = Problem(
+            where=where, code="outside", message=f"{name!r} leads out of the folder", remedy="keep it inside"
+        )
+        raise BadInput([problem])
+    return path
 
 
 def parse_scenario(
@@ -588,7 +607,8 @@ def _check_scenario(scenario: Scenario, fleet: Fleet, agreements: Mapping[str, A
         if outage.pool not in pools:
             problems.append(unknown_pool(f"outage[{i}].pool", outage.pool, list(pools)))
         try:
-            if outage.end is not None and parse_instant(outage.end) <= parse_instant(outage.start):
+            start = parse_instant(outage.start)
+            if outage.end is not None and parse_instant(outage.end) <= start:
                 problems.append(
                     Problem(
                         where=f"outage[{i}].end",
@@ -686,6 +706,8 @@ def _check_workload(
     if settings is None or settings.workload is None:
         return
     name = settings.workload.jobs or settings.workload.readings or ""
+    if not _attempt(problems, inside, path, name, "offtake.toml: workload"):
+        return
     if not (path / name).is_file():
         problems.append(
             Problem(

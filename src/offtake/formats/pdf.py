@@ -113,7 +113,7 @@ def _check(document: Document) -> str:
         "from the agreement's text and the month's facts and rounded once; the lines sum to the total "
         f"without a further rounding. This PDF is a view of the fact “document.issued {document.number}” in "
         f"{document.operator}'s book, whose facts are chained by SHA-256, so that a later change of any of "
-        f"them shows. From the book, “offtake invoice show {document.number}” prints these lines again."
+        f"them shows. “offtake invoice show BOOK {document.number}” prints these lines again."
     )
 
 

@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -38,6 +39,9 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
         return tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         raise BadInput([Problem(where=where, code="not_toml", message=str(error))]) from error
+    except RecursionError as error:
+        problem = Problem(where=where, code="not_toml", message="it is nested too deeply")
+        raise BadInput([problem]) from error
 
 
 def unwrap(node: Any, path: str, found: dict[str, Provenance], problems: list[Problem]) -> Any:
@@ -82,6 +86,8 @@ def _months(node: Any) -> Any:
         return {key: _months(value) for key, value in node.items()}
     if isinstance(node, list):
         return [_months(item) for item in node]
+    if isinstance(node, datetime):
+        return node.isoformat()
     if isinstance(node, str) and _MONTH.fullmatch(node):
         return {"year": int(node[:4]), "month": int(node[5:])}
     return node

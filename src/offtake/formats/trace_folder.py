@@ -11,6 +11,7 @@ from pathlib import Path
 
 from offtake.base.errors import BadInput, Problem
 from offtake.base.months import Month, days_in_month
+from offtake.formats.files import disk_errors
 
 KW_PER_GPU = Decimal("0.5")
 
@@ -173,17 +174,16 @@ def write_folder(out: Path, texts: Mapping[str, str], write_workload: Callable[[
     """Write a folder under another name and rename it, so that it is there whole or not at all.
 
     Raises:
-        BadInput: if `out` is there and isn't an empty directory, or can't be written.
+        BadInput: if `out` is there and isn't an empty directory.
+        BookFull: if the disk refuses.
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         remedy = "choose another folder, or empty this one"
         raise BadInput(
             [Problem(where=str(out), code="not_empty", message="there is something here", remedy=remedy)]
         )
-    try:
+    with disk_errors(out):
         _write_whole(out, texts, write_workload)
-    except OSError as error:
-        raise BadInput([Problem(where=str(out), code="unwritable", message=str(error))]) from error
 
 
 def _write_whole(out: Path, texts: Mapping[str, str], write_workload: Callable[[Path], None]) -> None:

@@ -31,13 +31,17 @@ def rate_fixed(agreement: Agreement, month: Month) -> tuple[Charge, ...]:
 
 
 def rate_corrections(agreement: Agreement, month: Month, billed: Sequence[Charge]) -> Iterator[Charge]:
-    """What the fixed fee of a month billed in advance turned out to be, less what was billed, by clause."""
-    now = {charge.clause: charge.amount for charge in rate_fixed(agreement, month)}
+    """The fixed charges of a month, less what was billed for it in advance, by clause.
+
+    Nothing billed yields the charges themselves; all of it billed yields nothing.
+    """
+    now = {charge.clause: charge for charge in rate_fixed(agreement, month)}
     for line in billed:
-        due = now.pop(line.clause, Money.zero(agreement.currency))
+        due = now.pop(line.clause).amount if line.clause in now else Money.zero(agreement.currency)
         if due != line.amount:
             text = f"Correction: {due} owed for {month}, billed {line.amount}"
             yield replace(line, text=text, amount=due - line.amount)
+    yield from now.values()
 
 
 def rate_settled(agreement: Agreement, facts: MonthFacts) -> tuple[Charge, ...]:

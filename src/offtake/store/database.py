@@ -170,6 +170,16 @@ class Database:
             ).first()
         return _recorded(row) if row else None
 
+    def find_all(self, kind: str, id_: str) -> list[Recorded]:
+        """Every fact of a kind and id, in order."""
+        with self._errors():
+            rows = self._connection.execute(
+                sa.select(FACT.c.seq, FACT.c.data, FACT.c.hash)
+                .where(FACT.c.kind == kind, FACT.c.id == id_)
+                .order_by(FACT.c.seq)
+            ).all()
+        return [_recorded(row) for row in rows]
+
     def put_items(self, items: Mapping[tuple[str, str], tuple[int, Mapping[str, Any] | None]]) -> None:
         """Upsert projected items, by (kind, id); a body of None removes. Call inside `writing`."""
         gone = [{"k": kind, "i": id_} for (kind, id_), (_, body) in items.items() if body is None]

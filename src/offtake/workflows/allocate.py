@@ -21,7 +21,7 @@ from offtake.store.fact import Fact
 from offtake.store.lake import Columns, Lake
 from offtake.workflows.book import OpenBook
 from offtake.workflows.state import Body, State, all_settled_before
-from offtake.workflows.view import capacities_of, claims_in, operator_zone
+from offtake.workflows.view import capacities_of, claims_in, fleet_of, operator_zone
 
 
 def decide_allocation(book: OpenBook, now: int, solver: SegmentSolver | None = None) -> list[Fact]:
@@ -185,11 +185,13 @@ def _summary(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _placement(state: State, lake: Lake, at: int) -> dict[tuple[str, str], int]:
-    """Who held what just before an instant."""
+    """Who held what just before an instant, as far as today's fleet still has it in whole nodes."""
     placement: dict[tuple[str, str], int] = {}
+    nodes = {pool.id: pool.gpus_per_node for pool in fleet_of(state).pool}
     rows = held_rows(state, lake, Interval(at - 1, at))
     for claim, pool, gpus in zip(rows.claim, rows.other, rows.gpus.tolist(), strict=True):
-        placement[claim, pool] = gpus
+        if pool in nodes and gpus % nodes[pool] == 0:
+            placement[claim, pool] = gpus
     return placement
 
 

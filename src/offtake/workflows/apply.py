@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from offtake.agreements.derive import Values, values
+from offtake.agreements.events import check_amendment
 from offtake.allocation.plan import headroom
 from offtake.base.curve import Curve
+from offtake.base.outcome import Refused
 from offtake.base.time import Interval
 from offtake.claims.derive import oversold
 from offtake.claims.model import Claim
@@ -19,7 +21,13 @@ from offtake.store.lake import Columns
 from offtake.workflows.allocate import supplies_of
 from offtake.workflows.book import Book, Branch, OpenBook
 from offtake.workflows.state import State
-from offtake.workflows.view import agreement_of, capacities_of, claims_in
+from offtake.workflows.view import (
+    agreement_ids,
+    agreement_of,
+    capacities_of,
+    claims_in,
+    signed_agreement,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +49,14 @@ class Changes:
         values: by agreement, what it is worth before (None where it is new) and after.
         oversold: by set of pools, GPUs that firm claims want beyond what is there, over the run.
         headroom: by pool, GPUs that firm claims leave.
+        refused: why the folder can't be applied; empty when it can.
     """
 
     facts: tuple[Fact, ...]
     values: Mapping[str, tuple[Values | None, Values]] = field(default_factory=dict)
     oversold: Mapping[tuple[str, ...], Curve] = field(default_factory=dict)
     headroom: tuple[Headroom, ...] = ()
+    refused: tuple[Refused, ...] = ()
 
 
 def folder_facts(book: OpenBook, folder: Folder, now: int) -> list[Fact]:
@@ -70,13 +80,35 @@ def _opening(state: State, folder: Folder, now: int) -> Iterable[Fact]:
     opened_at = now if known is None else int(known["opened_at"])
     body["opened_at"] = opened_at  # type: ignore[assignment]
     if known is None or dict(known) != body:
-        yield Fact(kind="book.opened", id="book", effective_at=opened_at, recorded_at=now, body=body)
+        yield Fact(kind="book.opened", id="book", effective_at=now, recorded_at=now, body=body)
 
 
 def _fleet(state: State, folder: Folder, now: int) -> Iterable[Fact]:
     body = {"toml": folder.texts["fleet.toml"], "where": "fleet.toml"}
     if dict(state.body("fleet", "fleet") or {}) != body:
         yield Fact(kind="fleet.declared", id="fleet", effective_at=now, recorded_at=now, body=body)
+
+
+def refusals(state: State, folder: Folder) -> list[Refused]:
+    """Why a folder can't be applied to what a book holds.
+
+    Refusals: those of `check_amendment`, and `agreement_dropped` for an agreement without its file.
+    """
+    found = [
+        refused
+        for id_, new in folder.agreements.items()
+        if id_ in state.of("agreement")
+        and (refused := check_amendment(signed_agreement(state, id_), new)) is not None
+    ]
+    return found + [
+        Refused(
+            code="agreement_dropped",
+            sentence=f"the book holds agreement {id_!r}, and the folder has no file for it; put it back: "
+            "an agreement ends by notice or by its dates",
+        )
+        for id_ in agreement_ids(state)
+        if id_ not in folder.agreements
+    ]
 
 
 def _agreements(state: State, folder: Folder, now: int) -> Iterable[Fact]:
@@ -121,6 +153,7 @@ def plan_folder(book: Book, folder: Folder, now: int) -> Changes:
     claims, window = claims_in(branch.state, branch.lake), folder.settings.window
     return Changes(
         facts=tuple(facts),
+        refused=tuple(refusals(book.state, folder)),
         values={
             id_: (_values(book.state, id_), values(agreement_of(branch.state, id_)))
             for id_ in folder.agreements

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
-from offtake.base.errors import BookCorrupt, BookError, BookMissing, ClockBackwards
+from offtake.base.errors import BookBusy, BookCorrupt, BookError, BookMissing, ClockBackwards
 from offtake.base.time import format_instant
 from offtake.store.database import Database
 from offtake.store.fact import Fact, Recorded, chained, fact_bytes
@@ -52,15 +53,34 @@ class Book:
             directory.mkdir(parents=True, exist_ok=True)
         elif not directory.is_dir():
             raise BookMissing(f"there is no book at {directory}; `offtake apply` or `offtake run` makes one")
+        _check_not_emptied(directory)
         self.directory = directory
+        self._lock: IO[bytes] | None = None
         self.database = Database(directory / DATABASE, create=create)
         self.lake = Lake(directory / LAKE)
         self.state = State()
+        self._writing = False
         if projected:
             self._load()
 
+    def hold(self) -> None:
+        """Keep other runs out until the book is closed: two clocks can't drive one book.
+
+        Raises:
+            BookBusy: if another process holds it.
+        """
+        lock = (self.directory / ".lock").open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise BookBusy(f"{self.directory}: another run is writing to this book; let it finish") from error
+        self._lock = lock
+
     def close(self) -> None:
         """Release the files."""
+        if self._lock is not None:
+            self._lock.close()
         self.database.close()
 
     def _load(self) -> None:
@@ -77,7 +97,11 @@ class Book:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """One transaction; on failure the state goes back to what is on disk."""
+        """One transaction, or part of the one around it; on failure the state is what is on disk."""
+        if self._writing:
+            yield
+            return
+        self._writing = True
         try:
             with self.database.writing():
                 if self.database.head() != self.state.head:
@@ -86,6 +110,8 @@ class Book:
         except BaseException:
             self._load_after_failure()
             raise
+        finally:
+            self._writing = False
 
     def _load_after_failure(self) -> None:
         try:
@@ -122,6 +148,10 @@ class Book:
         """The last fact of a kind and id."""
         found = self.database.find(kind, id_)
         return found.fact if found else None
+
+    def every(self, kind: str, id_: str) -> list[Fact]:
+        """All facts of a kind and id, in order."""
+        return [item.fact for item in self.database.find_all(kind, id_)]
 
     def items(self, kind: str) -> dict[str, dict[str, Any]]:
         """Items of a kind that a tick doesn't need, such as documents."""
@@ -160,6 +190,19 @@ class Book:
             for batch in self.database.fact_batches():
                 self._fold(batch)
         return count
+
+
+def _check_not_emptied(directory: Path) -> None:
+    """Refuse to begin a book anew where one was truncated to nothing: its lake is still there.
+
+    A crash while a book is created leaves no lake, or its log beside it.
+    """
+    database, log = directory / DATABASE, directory / f"{DATABASE}-wal"
+    emptied = database.exists() and not database.stat().st_size
+    if emptied and not (log.exists() and log.stat().st_size) and any((directory / LAKE).glob("*.parquet")):
+        raise BookCorrupt(
+            f"{database} is empty, but {LAKE}/ beside it holds tables; restore the file from a copy"
+        )
 
 
 class Branch:

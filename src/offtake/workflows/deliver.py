@@ -18,15 +18,19 @@ from offtake.workflows.view import agreement_ids, agreement_of
 def decide_deliveries(book: OpenBook, now: int) -> Iterator[Fact]:
     """Record what was in service at the end of the due date and at the end of grace.
 
+    Nothing is tested that came due before the book was opened, or after the agreement's end.
+
     A shortfall after grace opens the remedies; the choice is the offtaker's and comes as a fact.
     """
+    opened_at = int((book.state.body("book", "book") or {"opened_at": now})["opened_at"])
     for id_ in agreement_ids(book.state):
         agreement = agreement_of(book.state, id_)
         for path, clause in agreement.all_of(Delivery):
             for stage, day in (("due", clause.due), ("grace", clause.grace_ends)):
                 at = agreement.midnight(plus_days(day, 1))
                 key = f"{id_}/{path}/{stage}"
-                if at <= now and book.state.body("tested", key) is None:
+                begun = opened_at < at and day < agreement.ends
+                if begun and at <= now and book.state.body("tested", key) is None:
                     yield _tested(book, agreement, clause, key=key, at=at, now=now)
 
 

@@ -49,25 +49,30 @@ Outcome = Recorded | Known | Refused
 
 
 def record(book: Book, fact: Fact) -> Outcome:
-    """Record a fact from outside, once.
+    """Record a fact from outside, once: a message that comes again, also after others, changes nothing.
 
     Refusals: `conflict` when a fact of that kind and id that can't be superseded says something else.
 
     Raises:
         ClockBackwards: if the fact is recorded before what the book already knows.
     """
+    with book.writing():
+        return _record(book, fact)
+
+
+def _record(book: Book, fact: Fact) -> Outcome:
     earlier = book.find(fact.kind, fact.id)
-    if earlier is not None and dict(earlier.body) == dict(fact.body):
-        return Known(earlier)
+    said = next((old for old in book.every(fact.kind, fact.id) if dict(old.body) == dict(fact.body)), None)
+    if said is not None:
+        return Known(said)
     if earlier is not None and fact.kind in ONCE:
         return Refused(
             code="conflict",
             sentence=f"{fact.kind} {fact.id} was already recorded at {format_instant(earlier.recorded_at)} "
-            "and says something else; send a correction under another id",
+            "and says something else; nothing of the second was recorded",
             facts={"id": fact.id},
         )
-    with book.writing():
-        return book.append([fact])[0]
+    return book.append([fact])[0]
 
 
 def record_outage(book: Book, outage: Outage, now: int) -> Outcome:
@@ -193,8 +198,9 @@ _RECORDERS: Mapping[type[Any], Callable[[Book, Any, int], Outcome]] = {
 
 
 def record_event(book: Book, event: Event, now: int) -> Outcome:
-    """Record an event by its type."""
-    return _RECORDERS[type(event)](book, event, now)
+    """Record an event by its type: what it is checked against and its writing are one transaction."""
+    with book.writing():
+        return _RECORDERS[type(event)](book, event, now)
 
 
 def _event(book: Book, event: Any, checked: Refused | date, agreement: Agreement, now: int) -> Outcome:
@@ -213,12 +219,41 @@ def record_readings(
 
     The rows go to the lake; the log holds the manifest with their hash.
 
+    Refusals: `gap` or `overlap` with what the source has sent before, then those of `record`.
+
     Raises:
         BadInput: with the first row of each kind of problem; nothing is recorded.
     """
     problems = check_readings(readings, window, f"batch {batch}")
     if problems:
         raise BadInput(problems)
+    with book.writing():
+        refused = _out_of_order(book, batch, source, window)
+        return refused or _record_readings(book, readings, batch=batch, source=source, window=window, now=now)
+
+
+def _out_of_order(book: Book, batch: str, source: str, window: Interval) -> Refused | None:
+    """A source's batches follow each other without gap or overlap; one that is known may come again."""
+    meter = book.state.body("meter", source)
+    if meter is None or window.start == int(meter["through"]) or book.find("readings.received", batch):
+        return None
+    through = int(meter["through"])
+    code = "gap" if window.start > through else "overlap"
+    return Refused(
+        code=code,
+        sentence=f"batch {batch} begins at {format_instant(window.start)}, but {source} has been read "
+        f"through {format_instant(through)}; nothing of it was recorded. "
+        + (
+            "Send what lies between first"
+            if code == "gap"
+            else "Corrections of what was read aren't taken yet"
+        ),
+    )
+
+
+def _record_readings(
+    book: Book, readings: Readings, *, batch: str, source: str, window: Interval, now: int
+) -> Outcome:
     body = {
         "source": source,
         "start": window.start,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from offtake.billing.document import Document
+from offtake.formats.files import disk_errors, write_whole
 from offtake.formats.pdf import render_document
 from offtake.formats.plain import to_plain
 from offtake.workflows.book import Book
@@ -34,7 +35,8 @@ def write_invoices(
     Returns:
         The files of this directory that belong to documents, in order of number.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    with disk_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
     simulated = is_simulated(book.state)
     documents = [document_of(body) for body in book.items("document").values()]
     written = []
@@ -42,7 +44,7 @@ def write_invoices(
         name = f"{document.number}-{document.agreement}-{document.month}"
         path = directory / f"{name}.json"
         if not path.exists():
-            _write(
+            write_whole(
                 path,
                 (
                     json.dumps(invoice_json(document, simulated=simulated), indent=2, ensure_ascii=False)
@@ -53,15 +55,8 @@ def write_invoices(
         if pdf:
             path = directory / f"{name}.pdf"
             if not path.exists():
-                _write(path, render_document(document, simulated=simulated))
+                write_whole(path, render_document(document, simulated=simulated))
             written.append(path)
         if on_each is not None:
             on_each(i + 1, len(documents))
     return written
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    part.replace(path)

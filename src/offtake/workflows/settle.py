@@ -82,12 +82,8 @@ def _settle(state: State, agreement: Agreement, month: Month, measured: Measured
     )
     settled = rate_settled(agreement, facts)
     period = agreement.month(month)
-    advance = in_advance(agreement)
-    charges = (
-        (*rate_corrections(agreement, month, _billed_in_advance(state, agreement, month)), *settled)
-        if advance
-        else (*rate_fixed(agreement, month), *settled)
-    )
+    billed = _billed_in_advance(state, agreement, month)
+    charges = (*rate_corrections(agreement, month, billed), *settled)
     yield Fact(
         kind="month.settled",
         id=f"{agreement.id}/{month}",
@@ -180,10 +176,11 @@ def _bill_in_advance(state: State, agreement: Agreement, now: int) -> Iterator[F
     """Fixed fees of months that have begun: a month that begins just now hasn't begun to elapse."""
     if not in_advance(agreement):
         return
-    billed = state.body("billed", agreement.id)
+    billed = [*_billed_month(state, agreement.id), _settled_month(state, agreement.id)]
+    done = max((month for month in billed if month is not None), default=None)
     for item in fee_schedule(agreement):
         begun = agreement.month(item.month).start < now
-        if begun and (billed is None or item.month > month_key(billed["month"])):
+        if begun and (done is None or item.month > done):
             yield from _issue(
                 state,
                 agreement,

@@ -32,8 +32,9 @@ MANIFESTS: Mapping[str, tuple[str, ...]] = {
 """Kinds of facts that name tables of the lake, and under which keys."""
 
 CAPACITY_KINDS = {
-    "fleet.declared", "agreement.signed", "agreement.amended", "demand.declared", "demand.withdrawn",
-    "outage.reported", "delivery.reported", "notice.given", "election.made", "recall.noticed",
+    "book.opened", "fleet.declared", "agreement.signed", "agreement.amended", "demand.declared",
+    "demand.withdrawn", "outage.reported", "delivery.reported", "notice.given", "election.made",
+    "recall.noticed",
 }  # fmt: skip
 """Facts that change what is available or claimed, and so may change the plan."""
 
@@ -125,10 +126,15 @@ def _note_capacity_change(state: State, fact: Fact, change: Change) -> None:
 
 
 def _note_late(state: State, fact: Fact, change: Change) -> None:
-    """What touches time that is settled for everybody is kept in sight: it is recorded, and not billed."""
-    since = {"readings.received": fact.body.get("start"), "outage.reported": fact.effective_at}.get(fact.kind)
-    if since is not None and int(since) < all_settled_before(state):
-        change.items["late", f"{fact.kind} {fact.id}"] = {"since": int(since)}
+    """What reaches back into a settled month is kept in sight: it is recorded, and not billed."""
+    if fact.kind not in CAPACITY_KINDS and fact.kind != "readings.received":
+        return
+    since = int(fact.body["start"]) if fact.kind == "readings.received" else fact.effective_at
+    settled = state.of("settled_through")
+    own = settled.get(str(fact.body.get("agreement", "")))
+    ends = [own] if own is not None else [] if "agreement" in fact.body else list(settled.values())
+    if any(since < int(item.body["end"]) for item in ends):
+        change.items["late", f"{fact.kind} {fact.id}"] = {"since": since}
 
 
 def _item(kind: str) -> Callable[[State, Fact, int, Change], None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from offtake.formats.files import write_whole
 from offtake.formats.html_report import render_report
 from offtake.workflows.book import Book
 from offtake.workflows.report import Report
@@ -20,7 +21,4 @@ def write_report(book: Book, known: Report, path: Path) -> None:
         path: the file.
     """
     view = report_view(known, open_documents=open_documents(book.state), fleet=fleet_of(book.state))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(render_report(view), encoding="utf-8")
-    part.replace(path)
+    write_whole(path, render_report(view).encode())

@@ -16,15 +16,15 @@ from offtake.rating.model import Charge, Kind, MonthFacts, charge, flat_fee
 def rate_delivery(
     agreement: Agreement, path: str, clause: Delivery, facts: MonthFacts, charges: tuple[Charge, ...]
 ) -> Iterable[Charge]:
-    """Fee × delivered / committed, as a negative line, for months after the due date.
+    """Fee × delivered / committed, as a negative line, from the month of the choice on.
 
     Source: "accept the number delivered with a (proportional) fee reduction"; that proportional means
-    delivered over committed is our reading.
+    delivered over committed, and from the month in which it is chosen, is our reading.
     """
     election = facts.election
     if election is None or election.choice is not Remedy.PRO_RATA_FEE or check_election(agreement, election):
         return
-    if facts.month <= month_of_date(clause.due):
+    if facts.month < month_of_date(election.made):
         return
     fee = flat_fee(agreement, charges)
     reduced = share_of(fee, Fraction(election.gpus, clause.gpus), agreement.rounding)

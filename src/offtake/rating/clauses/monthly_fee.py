@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from offtake.agreements.clauses.monthly_fee import MonthlyFee
-from offtake.agreements.derive import covered_days, covered_part
+from offtake.agreements.derive import covered_days, owed_by
 from offtake.agreements.model import Agreement, Clause
 from offtake.base.months import Month, days_in_month
 from offtake.rating.model import Charge, Kind, charge
@@ -21,8 +21,9 @@ def scheduled_charges(
 ) -> Iterable[Charge]:
     """Charges for the amounts a clause schedules for a month."""
     covered, days = covered_days(agreement, month), days_in_month(month)
-    for item in clause.scheduled(agreement):
-        if item.month == month and covered:
+    for item in owed_by(agreement, clause):
+        if item.month == month:
             text = f"{what} for {month}" + ("" if covered == days else f", {covered} of {days} days")
-            amount = covered_part(agreement, month, item.amount)
-            yield charge(agreement, path, month, kind=Kind.FEE, text=text, amount=amount, basis=item.basis)
+            yield charge(
+                agreement, path, month, kind=Kind.FEE, text=text, amount=item.amount, basis=item.basis
+            )

@@ -14,11 +14,11 @@ from offtake.rating.model import Charge, Kind, MonthFacts, charge, gpu_hours, pe
 def deficiency(clause: TakeOrPay, facts: MonthFacts) -> int:
     """Committed - taken - excused, never below nothing; the commitment is rounded down to GPU-seconds.
 
-    Excused: entitlement recalled or not delivered, whatever the cause.
+    Excused: entitlement recalled or not delivered, whatever the cause, planned or not.
 
     Units: GPU-seconds.
     """
-    excused = facts.recalled + sum(facts.lost.values())
+    excused = facts.entitled - facts.delivered
     return max(0, int(clause.share * facts.entitled) - facts.taken - excused)
 
 
