@@ -52,7 +52,7 @@ def prepare(how: str, count: int) -> None:
         Lake._write = before(Lake._write)  # type: ignore[method-assign]
     else:
         assert how == "invoice", how
-        render._write = before(render._write)
+        render.write_whole = before(render.write_whole)  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

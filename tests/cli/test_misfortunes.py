@@ -98,8 +98,8 @@ def test_live_commands_on_a_full_disk_are_4_and_lose_nothing(live: Path, tmp_pat
     ("words", "limit", "place"),
     [
         (("report", "{out}"), 200_000, "report.html"),
-        # a limit that lets SQLite have its shared memory of 32,768 bytes, and the first, shorter PDF
-        (("run", "{folder}", "--no-report"), 33_500, "INV-000002-cedar-2026-07.pdf"),
+        # a limit that lets SQLite have its shared memory of 32,768 bytes but no PDF
+        (("run", "{folder}", "--no-report"), 33_500, "INV-000001-birch-2026-07.pdf"),
         (("invoice", "show", "{out}", "INV-000002", "--pdf", "{folder}/two.pdf"), 33_500, "two.pdf"),
         (("init", "{folder}/new"), 300, "new"),
     ],

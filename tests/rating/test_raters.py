@@ -40,6 +40,8 @@ DELIVERY = (
 
 
 def charges(deal: Agreement, **facts: object) -> list[tuple[str, str, int]]:
+    missing = sum(facts.get("lost", {}).values()) + facts.get("recalled", 0)  # type: ignore[attr-defined, operator]
+    facts.setdefault("delivered", ENTITLED - missing)
     month_facts = MonthFacts(month=MAY, entitled=ENTITLED, **facts)  # type: ignore[arg-type]
     return [(c.clause, c.kind.value, c.amount.minor) for c in rate_settled(deal, month_facts)]
 
@@ -256,14 +258,19 @@ def test_no_month_is_negative_no_reduction_exceeds_the_fee_no_credit_its_cap(
     assert owed + credits_ >= 0
 
 
-@given(shares, seconds, seconds, st.integers(0, ENTITLED))
+@given(shares, seconds, st.integers(0, ENTITLED))
 def test_a_deficiency_is_never_negative_and_never_more_than_committed(
-    share: Decimal, taken: int, recalled: int, lost: int
+    share: Decimal, taken: int, delivered: int
 ) -> None:
-    facts = MonthFacts(month=MAY, entitled=ENTITLED, taken=taken, recalled=recalled, lost={"outage": lost})
+    facts = MonthFacts(month=MAY, entitled=ENTITLED, taken=taken, delivered=delivered)
     short = deficiency(TakeOrPay(share=share), facts)
     assert 0 <= short <= share * ENTITLED
-    assert short == max(0, int(share * ENTITLED) - taken - recalled - lost)
+    assert short == max(0, int(share * ENTITLED) - taken - (ENTITLED - delivered))
+
+
+def test_time_that_was_never_planned_is_excused() -> None:
+    deal = agreement(USAGE, TAKE_OR_PAY)
+    assert charges(deal, taken=0, delivered=ENTITLED * 2 // 10) == []
 
 
 @given(deals(), st.integers(0, 400))

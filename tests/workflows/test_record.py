@@ -139,7 +139,7 @@ def test_another_body_under_the_same_id_is_refused_where_it_can_t_be_superseded(
     head = open_world.book.state.head
     for refused in (pay(open_world, 501), meter(open_world, 16)):
         assert code(refused) == "conflict"
-        assert "send a correction under another id" in refused.sentence  # type: ignore[union-attr]
+        assert "says something else" in refused.sentence  # type: ignore[union-attr]
     assert open_world.book.state.head == head
 
 
@@ -220,7 +220,7 @@ REFUSALS: dict[str, tuple[str, Callable[[World], Outcome]]] = {
         "unknown_agreement",
         lambda w: record_election(w.book, election(date(2026, 4, 10), "x"), NOW),
     ),
-    "a recall of more than there is": ("retained", lambda w: record_recall(w.book, recall(1_001), NOW)),
+    "a recall of more than there is": ("more_than_held", lambda w: record_recall(w.book, recall(1_001), NOW)),
     "a recall of no agreement": ("unknown_agreement", lambda w: record_recall(w.book, recall(8, "x"), NOW)),
     "a payment of no agreement": (
         "unknown_agreement",
@@ -248,7 +248,7 @@ def test_a_no_is_a_value_with_its_reason_and_leaves_the_book_alone(open_world: W
 def test_recalls_are_counted_together_and_one_said_twice_once(open_world: World) -> None:
     assert isinstance(record_recall(open_world.book, recall(600), NOW), Recorded)
     assert isinstance(record_recall(open_world.book, recall(600), NOW), Known)
-    assert code(record_recall(open_world.book, recall(408, id_="r2"), NOW)) == "retained"
+    assert code(record_recall(open_world.book, recall(408, id_="r2"), NOW)) == "more_than_held"
     assert isinstance(record_recall(open_world.book, recall(400, id_="r2"), NOW), Recorded)
 
 

@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, ClassVar, TypeVar
 
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 
 from offtake.agreements.terms import Denominator, HoursConvention, Side, TermSheet, TrancheFirmness
 from offtake.base.declared import Declared
@@ -68,7 +68,7 @@ class Step(Declared):
     """A quantity from a date on."""
 
     start: date
-    quantity: Annotated[Decimal, Ge(0)]
+    quantity: Annotated[Decimal, Ge(0), Le(10**9)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ class Tranche(Declared):
 
     id: str
     pools: Annotated[tuple[str, ...], MinLen(1)]
-    quantity: Annotated[Decimal, Gt(0)]
+    quantity: Annotated[Decimal, Gt(0), Le(10**9)]
     denominator: Denominator = Denominator.GPUS
     kw_per_gpu: Annotated[Decimal, Gt(0)] | None = None
     start: date

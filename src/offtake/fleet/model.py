@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 
 from offtake.base.declared import Declared
 
@@ -31,7 +31,7 @@ class Site(Declared):
 
     id: str
     name: str
-    critical_it_mw: Annotated[Decimal, Gt(0)]
+    critical_it_mw: Annotated[Decimal, Gt(0), Le(10**6)]
     pue: Annotated[Decimal, Ge(1)]
     region: str
     time_zone: str
@@ -52,7 +52,7 @@ class BuildOut(Declared):
 
     id: str
     in_service: date
-    nodes: Annotated[int, Gt(0)]
+    nodes: Annotated[int, Gt(0), Le(10**8)]
     retired: date | None = None
     source: str = ""
     assumed: bool = False
@@ -68,8 +68,8 @@ class Pool(Declared):
     id: str
     site: str
     gpu_model: str
-    gpus_per_node: Annotated[int, Gt(0)]
-    kw_per_gpu: Annotated[Decimal, Gt(0)]
+    gpus_per_node: Annotated[int, Gt(0), Le(10**5)]
+    kw_per_gpu: Annotated[Decimal, Gt(0), Le(10**4)]
     build_out: Annotated[tuple[BuildOut, ...], MinLen(1)]
     source: str = ""
     assumed: bool = False
@@ -86,7 +86,7 @@ class Derate(Declared):
     pool: str
     start: date
     through: date | None = None
-    gpus: Annotated[int, Gt(0)]
+    gpus: Annotated[int, Gt(0), Le(10**9)]
     reason: str = ""
     source: str = ""
     assumed: bool = False

@@ -158,15 +158,16 @@ class Book:
         return {id_: body for _, id_, _, body in self.database.items([kind])}
 
     def verify(self) -> tuple[int, int]:
-        """Check every fact's hash, and every table of the lake that a fact names.
+        """Check every fact's hash, what is projected from them, and every table of the lake that a fact names.
 
         Returns:
             How many facts and how many tables verify.
 
         Raises:
-            BookCorrupt: naming the first fact or file that doesn't.
+            BookCorrupt: naming the first fact, item or file that doesn't.
         """
         facts = self.database.verify()
+        self._verify_projections()
         tables = {
             manifest["sha256"]: manifest
             for item in self.database.facts_of(MANIFESTS)
@@ -176,6 +177,33 @@ class Book:
         for manifest in tables.values():
             self.lake.load(manifest)
         return facts, len(tables)
+
+    def _verify_projections(self) -> None:
+        """Fold the log in memory and compare it with the tables."""
+        state = State()
+        items: dict[Key, Body] = {}
+        postings: list[dict[str, Any]] = []
+        for batch in self.database.fact_batches():
+            for item in batch:
+                change = project(state, item.fact, item.seq)
+                apply(state, [(item.seq, change)])
+                postings += change.postings
+                for key, body in change.items.items():
+                    items.pop(key, None)
+                    if body is not None:
+                        items[key] = body
+        held = {(kind, id_): body for kind, id_, _, body in self.database.items((), but=True)}
+        wrong = next(
+            (key for key in sorted(items.keys() | held.keys()) if items.get(key) != held.get(key)), None
+        )
+        legs = [{**posting, "minor": int(posting["minor"])} for posting in postings]
+        if wrong is None and legs != self.database.postings():
+            wrong = ("posting", "the ledger's legs")
+        if wrong is not None:
+            raise BookCorrupt(
+                f"{self.directory}: {' '.join(wrong)} isn't what the log says; run `offtake rebuild`, "
+                "which folds the log again"
+            )
 
     def rebuild(self) -> int:
         """Drop every projection and fold the log again; the number of facts.
@@ -201,7 +229,8 @@ def _check_not_emptied(directory: Path) -> None:
     emptied = database.exists() and not database.stat().st_size
     if emptied and not (log.exists() and log.stat().st_size) and any((directory / LAKE).glob("*.parquet")):
         raise BookCorrupt(
-            f"{database} is empty, but {LAKE}/ beside it holds tables; restore the file from a copy"
+            f"{database} is empty, but {LAKE}/ beside it holds tables; restore the file from a copy, "
+            "or remove the whole directory if a simulation made it"
         )
 
 

@@ -49,7 +49,7 @@ Outcome = Recorded | Known | Refused
 
 
 def record(book: Book, fact: Fact) -> Outcome:
-    """Record a fact from outside, once: a message that comes again, also after others, changes nothing.
+    """Record a fact from outside, once.
 
     Refusals: `conflict` when a fact of that kind and id that can't be superseded says something else.
 
@@ -62,9 +62,11 @@ def record(book: Book, fact: Fact) -> Outcome:
 
 def _record(book: Book, fact: Fact) -> Outcome:
     earlier = book.find(fact.kind, fact.id)
-    said = next((old for old in book.every(fact.kind, fact.id) if dict(old.body) == dict(fact.body)), None)
+    said = next((old for old in book.every(fact.kind, fact.id) if _same(old, fact)), None)
     if said is not None:
         return Known(said)
+    if earlier is not None and dict(earlier.body) == dict(fact.body):
+        return Known(earlier)
     if earlier is not None and fact.kind in ONCE:
         return Refused(
             code="conflict",
@@ -75,14 +77,26 @@ def _record(book: Book, fact: Fact) -> Outcome:
     return book.append([fact])[0]
 
 
+def _same(old: Fact, new: Fact) -> bool:
+    """The very same message at the very same instant: a run that was killed says it again when it goes on."""
+    return old.recorded_at == new.recorded_at and dict(old.body) == dict(new.body)
+
+
 def record_outage(book: Book, outage: Outage, now: int) -> Outcome:
     """An outage that began, or ended; effective from its start, or its end once that is known.
 
-    Refusals: `unknown_pool`, then those of `record`.
+    Refusals: `unknown_pool`, `already_ended` for a report without an end when the end is known, then those of
+    `record`.
     """
     if outage.pool not in [pool.id for pool in fleet_of(book.state).pool]:
         return Refused(code="unknown_pool", sentence=f"the fleet has no pool {outage.pool!r}")
     known = book.find("outage.reported", outage.id)
+    if known is not None and outage.end is None and known.body["end"] is not None and known.recorded_at < now:
+        return Refused(
+            code="already_ended",
+            sentence=f"outage {outage.id!r} is known to have ended at {format_instant(known.body['end'])}; "
+            "report a new one under its own id, or this one with its end",
+        )
     effective = outage.start if known is None else _changed_from(from_plain(Outage, known.body), outage)
     return record(book, _fact("outage.reported", outage.id, effective, now, to_plain(outage)))
 

@@ -8,7 +8,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 
 from offtake.agreements.model import Agreement, Clause, Deadline
 from offtake.agreements.terms import Side
@@ -39,7 +39,7 @@ class Delivery(Clause):
     NAME: ClassVar[str] = "delivery"
     due: date
     gpus: Annotated[int, Gt(0)]
-    grace_months: Annotated[int, Ge(0)] = 0
+    grace_months: Annotated[int, Ge(0), Le(1_200)] = 0
     remedies: Annotated[tuple[Remedy, ...], MinLen(1)]
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from offtake.agreements.model import Agreement, Clause
 from offtake.base.declared import Declared
@@ -24,7 +24,7 @@ class Override(Declared):
     """
 
     month: Month
-    amount: Annotated[Decimal, Ge(0)]
+    amount: Annotated[Decimal, Ge(0), Le(10**15)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class MonthlyFee(Clause):
     """
 
     NAME: ClassVar[str] = "monthly_fee"
-    amount: Annotated[Decimal, Ge(0)]
+    amount: Annotated[Decimal, Ge(0), Le(10**15)]
     first: Month
     last: Month
     currency: str | None = None

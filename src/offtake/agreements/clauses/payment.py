@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from offtake.agreements.model import Clause
 
@@ -30,4 +30,4 @@ class Payment(Clause):
 
     NAME: ClassVar[str] = "payment"
     timing: Timing = Timing.ARREARS
-    net_days: Annotated[int, Ge(0)] = 30
+    net_days: Annotated[int, Ge(0), Le(36_500)] = 30

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, ClassVar
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from offtake.agreements.model import Agreement, Clause, Deadline
 from offtake.agreements.terms import Side
@@ -29,7 +29,7 @@ class Recall(Clause):
 
     NAME: ClassVar[str] = "recall"
     tranches: tuple[str, ...]
-    notice_days: Annotated[int, Ge(0)]
+    notice_days: Annotated[int, Ge(0), Le(36_500)]
     not_before: date | None = None
     granularity_gpus: Annotated[int, Gt(0)] = 1
     retained_gpus: Annotated[int, Ge(0)] = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, ClassVar
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Le, MinLen
 
 from offtake.agreements.model import Agreement, Clause, Deadline
 from offtake.agreements.terms import Side
@@ -29,8 +29,8 @@ class Termination(Clause):
 
     NAME: ClassVar[str] = "termination"
     by: Annotated[tuple[Side, ...], MinLen(1)] = (Side.OPERATOR, Side.OFFTAKER)
-    notice_days: Annotated[int, Ge(0)]
-    lock_in_months: Annotated[int, Ge(0)] | None = None
+    notice_days: Annotated[int, Ge(0), Le(36_500)]
+    lock_in_months: Annotated[int, Ge(0), Le(1_200)] | None = None
     lock_in_from: date | None = None
     notice_after: date | None = None
 

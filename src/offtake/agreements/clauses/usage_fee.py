@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from offtake.agreements.clauses.monthly_fee import check_currency
 from offtake.agreements.model import Agreement, Clause
@@ -22,7 +22,7 @@ class UsageFee(Clause):
     """
 
     NAME: ClassVar[str] = "usage_fee"
-    rate_per_gpu_h: Annotated[Decimal, Ge(0)]
+    rate_per_gpu_h: Annotated[Decimal, Ge(0), Le(10**9)]
     currency: str | None = None
 
     def check(self, agreement: Agreement, path: str) -> Iterable[Problem]:
