@@ -79,7 +79,7 @@ def test_generated_parts_are_up_to_date(page: Path) -> None:
 
 def test_an_outdated_page_is_seen() -> None:
     page = "<!-- generated keys offtake.agreements.model:Step -->\nold\n<!-- end generated -->\n"
-    assert "| `quantity` | decimal, ≥ 0 |" in generator().rendered(page)
+    assert "| `quantity` | decimal, ≥ 0, " in generator().rendered(page)
 
 
 def test_a_key_that_nothing_explains_is_refused() -> None:

@@ -158,7 +158,7 @@ class Book:
         return {id_: body for _, id_, _, body in self.database.items([kind])}
 
     def verify(self) -> tuple[int, int]:
-        """Check every fact's hash, what is projected from them, and every table of the lake that a fact names.
+        """Check every fact's hash, what is projected, and every table of the lake that a fact names.
 
         Returns:
             How many facts and how many tables verify.

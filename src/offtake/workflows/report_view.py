@@ -135,7 +135,8 @@ def _sentence(known: Report) -> str:
     received = _short(_sums(known, (line.invoiced - line.outstanding for line in known.agreements)))
     outstanding = _short(_sums(known, (line.outstanding for line in known.agreements)))
     return (
-        f"{known.operator} has {count} {noun} with a headline value of {value}, of which {firm} is firm. "
+        f"{known.operator} has {count} {noun} with a headline value of {value}. As the agreements are "
+        f"written, {firm} of it is owed even if each offtaker leaves on the first day it may. "
         f"By {date_text(local_date(known.window.end, known.time_zone))} it had invoiced {invoiced}: "
         f"{received} is paid and {outstanding} outstanding."
     )
