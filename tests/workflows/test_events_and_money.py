@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from offtake.base.months import Month
 from offtake.base.outcome import Refused
 from offtake.base.time import DAY_S, Interval
 from offtake.billing.document import Received
+from offtake.fleet.model import Outage
+from offtake.formats.folder import load_folder
 from offtake.metering.readings import Readings
 from offtake.store.fact import Fact, Recorded
 from offtake.workflows.allocate import held_rows
+from offtake.workflows.apply import apply_folder
 from offtake.workflows.record import (
     record_election,
     record_notice,
@@ -44,6 +48,7 @@ from tests.workflows.worlds import (
     outage,
     text_of,
     world,
+    write_world,
 )
 
 FULL = 31_000_000
@@ -329,3 +334,93 @@ def test_an_offtaker_in_lock_in_is_refused_in_a_sentence(tmp_path: Path) -> None
     )
     assert isinstance(refused, Refused)
     assert "the first day is 2026-07-10" in refused.sentence
+
+
+def amend(w: World, tmp_path: Path, now: int, *sections: str) -> None:
+    folder = load_folder(write_world(tmp_path / f"amended-{now}", {"deal": text_of(*sections)}))
+    assert apply_folder(w.book, folder, now)
+
+
+def close_march(w: World, now: int) -> None:
+    through = int(w.book.state.of("meter")["simulated-cluster"].body["through"])
+    window = Interval(through, at(4, 1))
+    said = record_readings(
+        w.book, no_readings(), batch="march", source="simulated-cluster", window=window, now=now
+    )
+    assert isinstance(said, Recorded)
+    tick(w.book, now)
+
+
+@pytest.mark.parametrize("read_on", [at(4, 1), at(4, 5)])
+def test_a_month_is_rated_on_the_text_that_held_at_its_end(tmp_path: Path, read_on: int) -> None:
+    w = world(tmp_path, FEE).go(at(3, 12))
+    if read_on == at(4, 1):
+        close_march(w, read_on)
+    amend(w, tmp_path, at(4, 2), FEE.replace("310_000", "620_000"))
+    if read_on != at(4, 1):
+        close_march(w, read_on)
+    assert sum(amount for _, amount in w.lines(Month(2026, 3))) == FULL
+
+
+def test_changing_when_fees_are_billed_bills_nothing_twice(tmp_path: Path) -> None:
+    w = world(tmp_path, FEE).go(at(4, 2))
+    amend(w, tmp_path, at(4, 2), FEE, ADVANCE)
+    w.go(at(6, 2))
+    amend(w, tmp_path, at(6, 2), FEE)
+    w.go(at(8, 31))
+    for month in (2, 3, 4, 5, 6, 7):
+        assert sum(amount for _, amount in w.lines(Month(2026, month))) == FULL, month
+
+
+def test_a_fee_that_takes_a_ramp_s_place_is_owed_in_full(tmp_path: Path) -> None:
+    later = FEE.replace('"2026-02"', '"2026-03"', 1)
+    ramp = '[ramp]\nfirst = "2026-02"\nlast = "2026-02"\nfee_share = 0.5\n'
+    w = world(tmp_path, later, ramp, ADVANCE).go(at(2, 10))
+    assert sum(amount for _, amount in w.lines(Month(2026, 2))) == FULL // 2
+    amend(w, tmp_path, at(2, 10), FEE, ADVANCE)
+    w.go(at(3, 1))
+    assert sum(amount for _, amount in w.lines(Month(2026, 2))) == FULL
+
+
+def test_an_agreement_that_has_ended_has_no_delivery_to_miss(tmp_path: Path) -> None:
+    w = world(tmp_path, FEE, DELIVERY.replace("2026-02-20", "2026-06-30"), LEAVE).go(at(3, 12))
+    leave(w, date(2026, 3, 12), at(3, 12))
+    w.go(at(8, 1))
+    assert not w.book.state.of("tested")
+
+
+def test_money_received_early_settles_what_comes_later(tmp_path: Path) -> None:
+    w = world(tmp_path, FEE).go(at(2, 10))
+    money = Received(id="early", agreement="deal", amount=Money(FULL, "USD"), received_at=at(2, 10))
+    assert isinstance(record_payment(w.book, money, at(2, 10)), Recorded)
+    tick(w.book, at(2, 10))
+    assert w.balance("liabilities.unapplied.deal") == -FULL
+    w.go(at(3, 1))
+    assert (w.balance("liabilities.unapplied.deal"), w.balance("assets.receivable.deal")) == (0, 0)
+    assert w.balance("assets.cash") == FULL
+
+
+@pytest.mark.parametrize(("start", "code"), [(at(3, 5), "gap"), (at(2, 20), "overlap")])
+def test_a_source_s_batches_follow_each_other(tmp_path: Path, start: int, code: str) -> None:
+    w = world(tmp_path, FEE).go(at(3, 2))
+    head = w.book.state.head
+    said = record_readings(
+        w.book,
+        no_readings(),
+        batch="odd",
+        source="simulated-cluster",
+        window=Interval(start, at(3, 6)),
+        now=at(3, 6),
+    )
+    assert isinstance(said, Refused)
+    assert (said.code, w.book.state.head) == (code, head)
+
+
+def test_an_outage_that_has_ended_isn_t_reopened_by_an_old_message(tmp_path: Path) -> None:
+    w = world(tmp_path, FEE).go(at(2, 10))
+    begun = Outage(id="o", pool="p", start=at(2, 10), end=None, gpus=80)
+    assert isinstance(record_outage(w.book, begun, at(2, 10)), Recorded)
+    assert isinstance(record_outage(w.book, replace(begun, end=at(2, 11)), at(2, 11)), Recorded)
+    again = record_outage(w.book, begun, at(2, 12))
+    assert isinstance(again, Refused)
+    assert again.code == "already_ended"

@@ -124,10 +124,7 @@ def _plain_changes(changes: Changes) -> dict[str, Any]:
 def _notes(changes: Changes) -> list[str]:
     """Simplifications that change an answer, where they apply."""
     if any(fact.kind == "agreement.amended" for fact in changes.facts):
-        sentence = (
-            "An amended agreement holds for every month not settled yet; settled months keep their charges."
-        )
-        return [sentence]
+        return ["An amended agreement holds from the month in which it is applied, for all of that month."]
     return []
 
 

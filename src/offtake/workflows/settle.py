@@ -37,7 +37,8 @@ def decide_settlement(book: OpenBook, now: int) -> Iterator[Fact]:
             period = agreement.month(month)
             if period not in measured:
                 measured[period] = _measure(book, period)
-            yield from _settle(book.state, agreement, month, measured[period], now)
+            in_force = agreement_of(book.state, id_, until=period.end)
+            yield from _settle(book.state, in_force, month, measured[period], now)
         yield from _bill_in_advance(book.state, agreement, now)
     yield from _earn(book.state, now)
 
@@ -124,7 +125,7 @@ def _all_before(state: State, agreement: Agreement, month: Month) -> int:
     """
     open_from = [agreement.month(month).end]
     for id_ in agreement_ids(state):
-        other = agreement if id_ == agreement.id else agreement_of(state, id_)
+        other = agreement_of(state, id_)
         done = month if id_ == agreement.id else _settled_month(state, id_)
         following = first_month(other) if done is None else done.plus(1)
         if following <= last_month(other):

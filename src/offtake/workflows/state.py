@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from offtake.base.errors import ensure
@@ -146,6 +147,22 @@ def _item(kind: str) -> Callable[[State, Fact, int, Change], None]:
     return projector
 
 
+def _agreement(state: State, fact: Fact, seq: int, change: Change) -> None:
+    """The text as it is now, and every text that a month not settled yet may still be rated on."""
+    change.items["agreement", fact.id] = fact.body
+    change.items["text", f"{fact.id}/{seq:012d}"] = {**fact.body, "from": fact.effective_at}
+
+
+def texts_of(state: State, agreement: str) -> list[tuple[str, int]]:
+    """Texts of an agreement that may still be needed: (item id, instant it holds from), oldest first."""
+    found = [
+        (id_, int(item.body["from"]))
+        for id_, item in state.of("text").items()
+        if id_.rpartition("/")[0] == agreement
+    ]
+    return sorted(found)
+
+
 def _withdrawn(state: State, fact: Fact, seq: int, change: Change) -> None:
     change.items["demand", fact.id] = None
 
@@ -170,6 +187,10 @@ def _settled(state: State, fact: Fact, seq: int, change: Change) -> None:
         doc = item.body
         if doc["earned"] and (doc["agreement"], doc["month"]) == (agreement, fact.body["month"]):
             change.items["advance", number] = None
+    texts = texts_of(state, agreement)
+    for (old, _), (_, newer_from) in pairwise(texts):
+        if newer_from < end:
+            change.items["text", old] = None
     before = max(int(fact.body["all_before"]), all_settled_before(state))
     change.items["all_settled", "before"] = {"at": before}
     _forget(state, before, change)
@@ -256,8 +277,8 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "book.opened": _item("book"),
     "simulation.begun": _item("simulation"),
     "fleet.declared": _item("fleet"),
-    "agreement.signed": _item("agreement"),
-    "agreement.amended": _item("agreement"),
+    "agreement.signed": _agreement,
+    "agreement.amended": _agreement,
     "demand.declared": _item("demand"),
     "demand.withdrawn": _withdrawn,
     "outage.reported": _item("outage"),

@@ -18,7 +18,7 @@ from offtake.formats.folder import parse_fleet
 from offtake.formats.plain import from_plain
 from offtake.rating.rate import fee_at_stake
 from offtake.store.lake import Lake
-from offtake.workflows.state import Body, State
+from offtake.workflows.state import Body, State, texts_of
 
 
 def fleet_of(state: State) -> Fleet:
@@ -38,10 +38,24 @@ def signed_agreement(state: State, id_: str) -> Agreement:
     return agreement
 
 
-def agreement_of(state: State, id_: str) -> Agreement:
-    """The agreement as it stands: its text with every notice and termination that counts."""
+def text_in_force(state: State, id_: str, until: int) -> Agreement:
+    """The text that held just before an instant; the oldest known where none did yet."""
+    texts = texts_of(state, id_)
+    held = [text for text, since in texts if since < until] or [text for text, _ in texts[:1]]
+    agreement: Agreement = state.parsed("text", held[-1], lambda b: parse_agreement(b["toml"], b["where"]))
+    return agreement
+
+
+def agreement_of(state: State, id_: str, *, until: int | None = None) -> Agreement:
+    """The agreement as it stands: its text with every notice and termination that counts.
+
+    Args:
+        state: of the book.
+        id_: the agreement.
+        until: take the text that held just before this instant; the latest when left out.
+    """
     return as_it_stands(
-        signed_agreement(state, id_),
+        signed_agreement(state, id_) if until is None else text_in_force(state, id_, until),
         _events(state, "notice", Notice, id_),
         _events(state, "election", Election, id_),
     )
