@@ -25,6 +25,7 @@ from offtake.store.fact import Fact, Recorded
 from offtake.workflows.allocate import held_rows
 from offtake.workflows.apply import apply_folder
 from offtake.workflows.record import (
+    Known,
     record_election,
     record_notice,
     record_outage,
@@ -421,6 +422,8 @@ def test_an_outage_that_has_ended_isn_t_reopened_by_an_old_message(tmp_path: Pat
     begun = Outage(id="o", pool="p", start=at(2, 10), end=None, gpus=80)
     assert isinstance(record_outage(w.book, begun, at(2, 10)), Recorded)
     assert isinstance(record_outage(w.book, replace(begun, end=at(2, 11)), at(2, 11)), Recorded)
-    again = record_outage(w.book, begun, at(2, 12))
-    assert isinstance(again, Refused)
-    assert again.code == "already_ended"
+    head = w.book.state.head
+    assert isinstance(record_outage(w.book, begun, at(2, 12)), Known)
+    another = record_outage(w.book, replace(begun, gpus=160), at(2, 12))
+    assert isinstance(another, Refused)
+    assert (another.code, w.book.state.head) == ("already_ended", head)

@@ -166,7 +166,6 @@ def test_a_later_report_supersedes_an_earlier_one(open_world: World) -> None:
         (outage(80, 100, None), outage(80, 100, 200), 200),
         (outage(80, 100, 200), outage(80, 100, 150), 150),
         (outage(80, 100, 200), outage(80, 100, 300), 200),
-        (outage(80, 100, 200), outage(80, 100, None), 200),
         (outage(80, 100, 200), outage(16, 100, 200), 100),
         (outage(80, 100, 200), outage(80, 90, 200), 90),
         (outage(80, 100, 200), outage(80, 120, 200), 100),

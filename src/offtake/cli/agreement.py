@@ -26,7 +26,10 @@ def _load(path: Path) -> Agreement:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput([Problem(where=str(path), code="unreadable", message=str(error))]) from error
+        remedy = "name a file, or an id together with --book"
+        raise BadInput(
+            [Problem(where=str(path), code="unreadable", message=str(error), remedy=remedy)]
+        ) from error
     return parse_agreement(text, str(path))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,7 +46,12 @@ def record(
         now = wall_clock()
         agreements = {id_: signed_agreement(state, id_) for id_ in agreement_ids(state)}
         scenario = parse_scenario(text, str(file), fleet_of(state), agreements)
-        found = happenings(scenario, fleet_of(state), agreements, since=now)
+        if scenario.hypothetical:
+            raise RefusedByRule(
+                Refused(code="hypothetical", sentence=f"{file} says it is hypothetical; this is a live book")
+            )
+        real = replace(scenario, hypothetical=False)
+        found = happenings(real, fleet_of(state), agreements, since=now)
         _refuse_future(found, now)
         outcomes = [(happening, record_event(target, happening.event, now)) for happening in found]
     rows = [_row(happening, outcome) for happening, outcome in outcomes]

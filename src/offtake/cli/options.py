@@ -35,12 +35,23 @@ class RefusedByRule(Exception):
 
 @contextmanager
 def opened(directory: Path, *, projected: bool = True) -> Iterator[Book]:
-    """The book in a directory, or in its ``book`` or ``out`` sub-directory; closed afterwards."""
-    for inner in (directory, directory / "book", directory / "out"):
-        if (inner / DATABASE).exists():
-            directory = inner
-            break
-    book = Book(directory, projected=projected)
+    """The book in a directory, or in its ``book`` or ``out`` sub-directory; closed afterwards.
+
+    Raises:
+        BadInput: if both sub-directories hold one.
+    """
+    inside = [directory / name for name in ("book", "out") if (directory / name / DATABASE).exists()]
+    if (directory / DATABASE).exists() or not inside:
+        inside = [directory]
+    if len(inside) > 1:
+        problem = Problem(
+            where=str(directory),
+            code="two_books",
+            message="there is a live book in book/ and a simulated one in out/",
+            remedy=f"name one: {inside[0]} or {inside[1]}",
+        )
+        raise BadInput([problem])
+    book = Book(inside[0], projected=projected)
     try:
         yield book
     finally:

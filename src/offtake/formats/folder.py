@@ -188,9 +188,13 @@ class ScenarioPayment(Declared):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario(Declared):
-    """Dated outside facts. `hypothetical` says, in every figure's story, that they were made up."""
+    """Dated outside facts.
 
-    hypothetical: bool = True
+    Attributes:
+        hypothetical: they were made up; true in a simulation unless it says otherwise, never in a live book.
+    """
+
+    hypothetical: bool | None = None
     payment: tuple[ScenarioPayment, ...] = ()
     outage: tuple[ScenarioOutage, ...] = ()
     delivery: tuple[ScenarioDelivery, ...] = ()

@@ -229,6 +229,7 @@ def render_report(view: ReportView) -> str:
         colours=colours,
         charts_json=_script_json(charts),
         chart_ids=frozenset(charts),
+        has_worth=any(name.startswith("chart-worth") for name in charts),
         tones={
             "committed": _COMMITTED,
             "headroom": _HEADROOM,
@@ -249,6 +250,8 @@ def report_charts(view: ReportView) -> dict[str, dict[str, Any]]:
         charts |= _fleet_charts(view.fleet, colours)
     for i, currency in enumerate(dict.fromkeys(worth.currency for worth in view.worth)):
         worths = [worth for worth in view.worth if worth.currency == currency]
+        if not any(worth.firm or worth.cancellable for worth in worths):
+            continue  # nothing is fixed in advance: a chart of noughts says nothing
         chart = _worth_chart(currency, [w.name for w in worths], [colours[w.name] for w in worths])
         charts[f"chart-worth-{i}"] = _spec(chart, _worth_rows(worths))
     for i, series in enumerate(view.months):

@@ -48,7 +48,7 @@ def _outages(scenario: Scenario, since: int) -> Iterable[Happening]:
             start=start,
             end=None,
             gpus=outage.gpus,
-            hypothetical=scenario.hypothetical,
+            hypothetical=_made_up(scenario),
         )
         end = None if outage.end is None else parse_instant(outage.end)
         if end is None or end > since:
@@ -65,14 +65,14 @@ def _deliveries(scenario: Scenario, fleet: Fleet) -> Iterable[Happening]:
             pool=delivery.pool,
             build_out=delivery.build_out,
             steps=tuple((local_midnight(step.on, zone), step.nodes) for step in delivery.step),
-            hypothetical=scenario.hypothetical,
+            hypothetical=_made_up(scenario),
         )
         yield Happening(local_midnight(delivery.known_on, zone), f"delivery {delivery.id}", event)
 
 
 def _agreement_events(scenario: Scenario, agreements: Mapping[str, Agreement]) -> Iterable[Happening]:
     """Payments, notices, elections and recalls are learnt at midnight of their day."""
-    made_up = scenario.hypothetical
+    made_up = _made_up(scenario)
     events: list[tuple[date, Notice | Election | RecallNotice]] = [
         *((n.given, Notice(**_fields(n), hypothetical=made_up)) for n in scenario.notice),
         *((e.made, Election(**_fields(e), hypothetical=made_up)) for e in scenario.election),
@@ -88,6 +88,10 @@ def _agreement_events(scenario: Scenario, agreements: Mapping[str, Agreement]) -
     for day, event in events:
         what = type(event).__name__.lower()
         yield Happening(agreements[event.agreement].midnight(day), f"{what} {event.id}", event)
+
+
+def _made_up(scenario: Scenario) -> bool:
+    return scenario.hypothetical is not False
 
 
 def _fields(declared: Any) -> dict[str, Any]:

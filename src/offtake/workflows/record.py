@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -85,13 +85,16 @@ def _same(old: Fact, new: Fact) -> bool:
 def record_outage(book: Book, outage: Outage, now: int) -> Outcome:
     """An outage that began, or ended; effective from its start, or its end once that is known.
 
-    Refusals: `unknown_pool`, `already_ended` for a report without an end when the end is known, then those of
-    `record`.
+    Refusals: `unknown_pool`, `already_ended` for another report without an end when the end is known, then
+    those of `record`.
     """
     if outage.pool not in [pool.id for pool in fleet_of(book.state).pool]:
         return Refused(code="unknown_pool", sentence=f"the fleet has no pool {outage.pool!r}")
     known = book.find("outage.reported", outage.id)
-    if known is not None and outage.end is None and known.body["end"] is not None and known.recorded_at < now:
+    if known is not None and outage.end is None and known.body["end"] is not None:
+        old = from_plain(Outage, known.body)
+        if replace(old, end=None) == outage:
+            return Known(known)  # an old message: the book knows more by now
         return Refused(
             code="already_ended",
             sentence=f"outage {outage.id!r} is known to have ended at {format_instant(known.body['end'])}; "

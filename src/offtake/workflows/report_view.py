@@ -134,10 +134,14 @@ def _sentence(known: Report) -> str:
     invoiced = _short(_sums(known, (line.invoiced for line in known.agreements)))
     received = _short(_sums(known, (line.invoiced - line.outstanding for line in known.agreements)))
     outstanding = _short(_sums(known, (line.outstanding for line in known.agreements)))
-    return (
+    worth = (
         f"{known.operator} has {count} {noun} with a headline value of {value}. As the agreements are "
-        f"written, {firm} of it is owed even if each offtaker leaves on the first day it may. "
-        f"By {date_text(local_date(known.window.end, known.time_zone))} it had invoiced {invoiced}: "
+        f"written, {firm} of it is owed even if each offtaker leaves on the first day it may."
+    )
+    if not any(line.values.headline.value for line in known.agreements):
+        worth = f"{known.operator} has {count} {noun}, none with a fee fixed in advance."
+    return (
+        f"{worth} By {date_text(local_date(known.window.end, known.time_zone))} it had invoiced {invoiced}: "
         f"{received} is paid and {outstanding} outstanding."
     )
 
