@@ -168,7 +168,16 @@ def missing_headings(text: str, headings: Sequence[str] = README_HEADINGS) -> li
 def registry_hosts() -> tuple[str, ...]:
     """Hosts of package registries, put together here so that this file names none."""
     tail = {
-        "org": ("pypi", "pythonhosted", "npmjs", "golang", "anaconda", "conda", "packagist", "rubygems"),
+        "org": (
+            "pypi",
+            "python" + "hosted",
+            "npm" + "js",
+            "golang",
+            "anaconda",
+            "conda",
+            "packagist",
+            "rubygems",
+        ),
         "io": ("crates", "ghcr", "quay", "docker", "jsr"),
         "com": ("yarnpkg", "jfrog", "artifactory"),
     }
@@ -179,7 +188,7 @@ def forbidden_places(text: str, machine_paths: Sequence[str]) -> list[str]:
     """Registry hosts and paths of one particular machine, with the line they are on."""
     hosts = "|".join(re.escape(host) for host in registry_hosts())
     paths = "|".join(re.escape(path) for path in machine_paths)
-    # Not inside a longer path or word: `../work/x` and `https://host/root/` are no paths of a machine.
+    # Not inside a longer path or word: `../folder/x` and `https://host/root/` are no paths of a machine.
     pattern = re.compile(rf"\b(?:{hosts})\b|(?<![\w./~$}}-])(?:{paths})(?=[/\s\"'`),:;]|$)")
     return [
         f"{number}: {match.group()}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import offtake.formats.folder
+import offtake.formats.demand
 from offtake.agreements.events import Notice
 from offtake.agreements.terms import Side
 from offtake.base.curve import Curve
@@ -218,7 +218,7 @@ def test_a_range_that_can_t_be_drawn_from_is_never_drawn_from(
     def drawn(*_: object) -> Curve:
         raise AssertionError("it was drawn from: with days of nought it would never end")
 
-    monkeypatch.setattr(offtake.formats.folder, "training_demand", drawn)
+    monkeypatch.setattr(offtake.formats.demand, "training_demand", drawn)
     demand = DEMAND.replace('file = "work.csv"', f"training = {{ seed = 1, {ranges} }}")
     write_world(tmp_path, {"deal": text_of(FEE)}, demand__own__toml=demand)
     with pytest.raises(BadInput, match=where):

@@ -21,10 +21,7 @@ def check_agreement(agreement: Agreement, where: str) -> list[Problem]:
     if not any(p.code in ("unknown_time_zone", "bad_currency") for p in problems):
         for path, clause in agreement.clauses:
             problems += clause.check(agreement, path)
-    return [
-        Problem(where=f"{where}: {p.where}", code=p.code, message=p.message, remedy=p.remedy)
-        for p in problems
-    ]
+    return [problem.within(where) for problem in problems]
 
 
 def check_pools(agreement: Agreement, pools: Sequence[str], where: str) -> list[Problem]:

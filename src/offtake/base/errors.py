@@ -16,7 +16,7 @@ A business "no" is not an exception: see `offtake.base.outcome.Refused`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,10 @@ class Problem:
     code: str
     message: str
     remedy: str = ""
+
+    def within(self, outer: str) -> Problem:
+        """The same problem, its place named within a file or a section."""
+        return replace(self, where=f"{outer}: {self.where}" if self.where else outer)
 
     def __str__(self) -> str:
         """One line for people."""

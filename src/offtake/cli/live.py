@@ -14,7 +14,7 @@ from offtake.base.outcome import Refused
 from offtake.base.time import format_instant
 from offtake.cli.options import BookDirectory, Json, RefusedByRule, opened, wall_clock
 from offtake.cli.show import emit
-from offtake.formats.folder import parse_scenario
+from offtake.formats.scenario import parse_scenario
 from offtake.store.fact import Recorded
 from offtake.workflows.happenings import Happening, happenings
 from offtake.workflows.record import Outcome, record_event

@@ -53,7 +53,7 @@ def parse_agreement(text: str, where: str) -> Agreement:
     tranches = read(_Tranches, {"tranche": node.pop("tranche", [])}, "", problems)
     clauses = _clauses(node, problems)
     if header is None or tranches is None:
-        raise BadInput([_at(where, problem) for problem in problems])
+        raise BadInput([problem.within(where) for problem in problems])
     agreement = Agreement(
         **{name: getattr(header, name) for name in _Header.__dataclass_fields__},
         tranches=tranches.tranche,
@@ -65,7 +65,7 @@ def parse_agreement(text: str, where: str) -> Agreement:
         # a clause that couldn't be read isn't missing
         meant = [problem for problem in meant if problem.code != "missing_clause"]
     if problems or meant:
-        raise BadInput([*(_at(where, problem) for problem in problems), *meant])
+        raise BadInput([*(problem.within(where) for problem in problems), *meant])
     return agreement
 
 
@@ -83,9 +83,3 @@ def _clauses(node: dict[str, Any], problems: list[Problem]) -> list[tuple[str, C
             if clause is not None:
                 clauses.append((path, clause))
     return clauses
-
-
-def _at(where: str, problem: Problem) -> Problem:
-    return Problem(
-        where=f"{where}: {problem.where}", code=problem.code, message=problem.message, remedy=problem.remedy
-    )

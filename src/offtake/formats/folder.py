@@ -12,33 +12,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
-
-import numpy as np
-from annotated_types import Gt, MinLen
+from typing import Any
 
 from offtake.agreements.check import check_pools
-from offtake.agreements.clauses.delivery import Remedy
-from offtake.agreements.clauses.monthly_fee import check_amount
 from offtake.agreements.model import Agreement
-from offtake.agreements.terms import Provenance, Side
+from offtake.agreements.terms import Provenance
 from offtake.base.canonical import canonical_bytes, digest
-from offtake.base.curve import Curve
 from offtake.base.declared import Declared
 from offtake.base.errors import BadInput, Problem
-from offtake.base.ids import check_name
 from offtake.base.money import minor_exponent
 from offtake.base.months import Month, check_zone
-from offtake.base.time import Interval, parse_instant
-from offtake.claims.demand import Inference, ShareOfEntitlement, Training, inference_demand, training_demand
+from offtake.base.time import Interval
 from offtake.claims.model import Firmness
-from offtake.fleet.capacity import check_fleet, unknown_pool
+from offtake.fleet.capacity import check_fleet
 from offtake.fleet.model import Fleet
 from offtake.formats.agreement import parse_agreement
-from offtake.formats.series import load_curve
+from offtake.formats.demand import (
+    Demand,
+    DemandDeclaration,
+    TakeDeclaration,
+    check_demand,
+    demand_curve,
+    inside,
+)
+from offtake.formats.scenario import Scenario, parse_scenario
 from offtake.formats.toml import parse_toml, read, unwrap
 
 
@@ -90,120 +88,6 @@ class Settings(Declared):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DemandDeclaration(Declared):
-    """Demand of an internal team: one of the generators, a constant, or a file of (start, gpus) rows."""
-
-    id: str
-    holder: str
-    firmness: Firmness
-    pools: Annotated[tuple[str, ...], MinLen(1)]
-    training: Training | None = None
-    inference: Inference | None = None
-    constant_gpus: Annotated[int, Gt(0)] | None = None
-    file: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TakeDeclaration(Declared):
-    """What an offtaker wants of one tranche, in simulation."""
-
-    claim: str
-    share: ShareOfEntitlement
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScenarioOutage(Declared):
-    """An outage; without an end it lasts."""
-
-    id: str
-    pool: str
-    start: str
-    end: str | None = None
-    gpus: Annotated[int, Gt(0)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryStep(Declared):
-    """Nodes of a block that arrive on a day."""
-
-    on: date
-    nodes: Annotated[int, Gt(0)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScenarioDelivery(Declared):
-    """A build-out block that arrives otherwise than planned; known on `known_on`."""
-
-    id: str
-    pool: str
-    build_out: str
-    known_on: date
-    step: Annotated[tuple[DeliveryStep, ...], MinLen(1)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScenarioNotice(Declared):
-    """A notice of termination that a simulation meets."""
-
-    id: str
-    agreement: str
-    by: Side
-    given: date
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScenarioElection(Declared):
-    """An offtaker's choice after a missed delivery."""
-
-    id: str
-    agreement: str
-    choice: Remedy
-    made: date
-    gpus: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScenarioRecall(Declared):
-    """A recall that the operator gives notice of."""
-
-    id: str
-    agreement: str
-    tranche: str
-    gpus: Annotated[int, Gt(0)]
-    given: date
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScenarioPayment(Declared):
-    """Money that came in on a day.
-
-    Units: `amount` in major units of the agreement's currency.
-    """
-
-    id: str
-    agreement: str
-    amount: Annotated[Decimal, Gt(0)]
-    received: date
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario(Declared):
-    """Dated outside facts.
-
-    Attributes:
-        hypothetical: they were made up; true in a simulation unless it says otherwise, never in a live book.
-    """
-
-    hypothetical: bool | None = None
-    payment: tuple[ScenarioPayment, ...] = ()
-    outage: tuple[ScenarioOutage, ...] = ()
-    delivery: tuple[ScenarioDelivery, ...] = ()
-    notice: tuple[ScenarioNotice, ...] = ()
-    election: tuple[ScenarioElection, ...] = ()
-    recall: tuple[ScenarioRecall, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Demands(Declared):
     demand: tuple[DemandDeclaration, ...] = ()
     take: tuple[TakeDeclaration, ...] = ()
@@ -233,14 +117,6 @@ class _Settings(Declared):
     run: _Run
     allocation: _Allocation | None = None
     workload: WorkloadFile | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
-    """Internal demand, ready to be recorded."""
-
-    declaration: DemandDeclaration
-    curve: Curve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,7 +252,7 @@ def parse_settings(text: str, where: str) -> Settings:
     if parsed is not None:
         problems += _check_settings(parsed)
     if parsed is None or problems:
-        raise BadInput([_at(where, problem) for problem in problems])
+        raise BadInput([problem.within(where) for problem in problems])
     precedence = {"precedence": parsed.allocation.precedence} if parsed.allocation else {}
     return Settings(
         name=parsed.operator.name,
@@ -446,7 +322,7 @@ def parse_fleet(text: str, where: str) -> tuple[Fleet, tuple[tuple[str, Provenan
         if not problems:
             return fleet, tuple((path, prov) for path, prov in found.items() if prov.assumed)
         raise BadInput(problems)
-    raise BadInput([_at(where, problem) for problem in problems])
+    raise BadInput([problem.within(where) for problem in problems])
 
 
 def _agreements(
@@ -490,13 +366,13 @@ def _demands(
             continue
         found: list[Problem] = []
         parsed = read(_Demands, unwrap(node, "", {}, found), "", found)
-        problems += [_at(name, problem) for problem in found]
+        problems += [problem.within(name) for problem in found]
         if parsed is None or settings is None:
             continue
         takes += parsed.take
         for i, declaration in enumerate(parsed.demand):
             at = f"{name}: demand[{i}]"
-            wrong = _check_demand(at, declaration, [d.declaration.id for d in demands], pools)
+            wrong = check_demand(at, declaration, [d.declaration.id for d in demands], pools)
             problems += wrong
             if wrong:
                 continue
@@ -504,157 +380,6 @@ def _demands(
             if curve is not None:
                 demands.append(Demand(declaration=declaration, curve=curve))
     return tuple(demands), tuple(takes)
-
-
-def _check_demand(
-    at: str, demand: DemandDeclaration, earlier: list[str], pools: list[str] | None
-) -> list[Problem]:
-    problems = []
-    try:
-        check_name(demand.id)
-    except ValueError as error:
-        problems.append(Problem(where=f"{at}.id", code="bad_name", message=str(error)))
-    if demand.id in earlier:
-        problems.append(Problem(where=f"{at}.id", code="duplicate", message=f"{demand.id!r} appears twice"))
-    for j, pool in enumerate(demand.pools):
-        if pools is not None and pool not in pools:
-            problems.append(unknown_pool(f"{at}.pools[{j}]", pool, pools))
-    if demand.training is not None:
-        problems += _check_training(f"{at}.training", demand.training)
-    sources = (demand.training, demand.inference, demand.constant_gpus, demand.file)
-    if sum(source is not None for source in sources) != 1:
-        problems.append(
-            Problem(
-                where=at,
-                code="one_of",
-                message="say where the demand comes from, once",
-                remedy="one of training, inference, constant_gpus or file",
-            )
-        )
-    return problems
-
-
-def _check_training(at: str, training: Training) -> list[Problem]:
-    """Ranges must rise, and a campaign lasts at least a day."""
-    return [
-        Problem(
-            where=f"{at}.{name}",
-            code="bad_range",
-            message=f"{list(bounds)} doesn't go from a smallest to a largest of at least {least}",
-            remedy="write [smallest, largest]",
-        )
-        for name, bounds, least in (
-            ("gpus", training.gpus, 1),
-            ("days", training.days, 1),
-            ("gap_days", training.gap_days, 0),
-        )
-        if not least <= bounds[0] <= bounds[1]
-    ]
-
-
-def demand_curve(declaration: DemandDeclaration, window: Interval, folder: Path, at: str) -> Curve:
-    """The demand as a curve: generated from its seed, or read from its file.
-
-    Raises:
-        BadInput: if the file can't be read.
-    """
-    if declaration.training is not None:
-        return training_demand(declaration.training, window, np.random.default_rng(declaration.training.seed))
-    if declaration.inference is not None:
-        return inference_demand(
-            declaration.inference, window, np.random.default_rng(declaration.inference.seed)
-        )
-    if declaration.constant_gpus is not None:
-        return Curve.constant(declaration.constant_gpus, window)
-    if declaration.file is not None:
-        return load_curve(inside(folder / "demand", declaration.file, f"{at}.file"), f"{at}.file")
-    return Curve.zero()
-
-
-def inside(base: Path, name: str, where: str) -> Path:
-    """The file of that name under a directory.
-
-    Raises:
-        BadInput: if the name leads out of it.
-    """
-    path = base / name
-    if not path.resolve().is_relative_to(base.resolve()):
-        problem = Problem(
-            where=where, code="outside", message=f"{name!r} leads out of the folder", remedy="keep it inside"
-        )
-        raise BadInput([problem])
-    return path
-
-
-def parse_scenario(
-    text: str, where: str, fleet: Fleet | None, agreements: Mapping[str, Agreement]
-) -> Scenario:
-    """Read dated outside facts, and check that what they name exists.
-
-    Raises:
-        BadInput: with every problem.
-    """
-    problems: list[Problem] = []
-    node = unwrap(parse_toml(text, where), "", {}, problems)
-    scenario = read(Scenario, node, "", problems)
-    if scenario is not None and fleet is not None:
-        problems += _check_scenario(scenario, fleet, agreements)
-    if scenario is None or problems:
-        raise BadInput([_at(where, problem) for problem in problems])
-    return scenario
-
-
-def _check_scenario(scenario: Scenario, fleet: Fleet, agreements: Mapping[str, Agreement]) -> list[Problem]:
-    problems: list[Problem] = []
-    pools = {pool.id: pool for pool in fleet.pool}
-    for i, outage in enumerate(scenario.outage):
-        if outage.pool not in pools:
-            problems.append(unknown_pool(f"outage[{i}].pool", outage.pool, list(pools)))
-        try:
-            start = parse_instant(outage.start)
-            if outage.end is not None and parse_instant(outage.end) <= start:
-                problems.append(
-                    Problem(
-                        where=f"outage[{i}].end",
-                        code="end_before_start",
-                        message=f"{outage.end} isn't after {outage.start}",
-                    )
-                )
-        except ValueError as error:
-            problems.append(Problem(where=f"outage[{i}]", code="bad_instant", message=str(error)))
-    for i, delivery in enumerate(scenario.delivery):
-        if delivery.pool not in pools:
-            problems.append(unknown_pool(f"delivery[{i}].pool", delivery.pool, list(pools)))
-        elif delivery.build_out not in [block.id for block in pools[delivery.pool].build_out]:
-            problems.append(
-                Problem(
-                    where=f"delivery[{i}].build_out",
-                    code="unknown_build_out",
-                    message=f"pool {delivery.pool!r} has no build-out {delivery.build_out!r}",
-                    remedy="build-outs are " + ", ".join(b.id for b in pools[delivery.pool].build_out),
-                )
-            )
-    for i, payment in enumerate(scenario.payment):
-        if payment.agreement in agreements:
-            agreement = agreements[payment.agreement]
-            problems += check_amount(agreement, f"payment[{i}].amount", payment.amount)
-    for kind in ("payment", "notice", "election", "recall"):
-        problems += [
-            unknown_agreement(f"{kind}[{i}].agreement", event.agreement, list(agreements))
-            for i, event in enumerate(getattr(scenario, kind))
-            if event.agreement not in agreements
-        ]
-    return problems
-
-
-def unknown_agreement(where: str, agreement: str, known: list[str]) -> Problem:
-    """The problem of an agreement that the folder doesn't have."""
-    return Problem(
-        where=where,
-        code="unknown_agreement",
-        message=f"there is no agreement {agreement!r}",
-        remedy=f"agreements are {', '.join(known)}",
-    )
 
 
 def _check_takes(
@@ -730,12 +455,3 @@ def _check_workload(
                 remedy="remove [[take]] or [workload]",
             )
         )
-
-
-def _at(where: str, problem: Problem) -> Problem:
-    return Problem(
-        where=f"{where}: {problem.where}" if problem.where else where,
-        code=problem.code,
-        message=problem.message,
-        remedy=problem.remedy,
-    )

@@ -14,7 +14,8 @@ from offtake.base.errors import BadInput, Problem
 from offtake.base.months import plus_days
 from offtake.base.time import Interval, format_instant
 from offtake.claims.jobs import Jobs, Placements, QueueStatus, check_jobs, run_jobs
-from offtake.formats.folder import Demand, Folder
+from offtake.formats.demand import Demand
+from offtake.formats.folder import Folder
 from offtake.formats.workload import load_jobs, load_recorded
 from offtake.metering.readings import Readings, check_readings
 from offtake.sim.world import CurveWorkload, Workload, curve_workload

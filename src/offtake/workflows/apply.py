@@ -15,7 +15,8 @@ from offtake.base.outcome import Refused
 from offtake.base.time import Interval
 from offtake.claims.derive import oversold
 from offtake.claims.model import Claim
-from offtake.formats.folder import Demand, Folder
+from offtake.formats.demand import Demand
+from offtake.formats.folder import Folder
 from offtake.store.fact import Fact, Recorded
 from offtake.store.lake import Columns
 from offtake.workflows.allocate import supplies_of

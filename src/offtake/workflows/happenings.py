@@ -13,7 +13,7 @@ from offtake.base.months import local_midnight
 from offtake.base.time import parse_instant
 from offtake.billing.document import Received
 from offtake.fleet.model import Delivery, Fleet, Outage
-from offtake.formats.folder import Scenario
+from offtake.formats.scenario import Scenario
 from offtake.workflows.record import Event
 
 
