@@ -33,7 +33,7 @@ class Document:
         offtaker: recipient.
         month: service month.
         issued_at: instant of issue.
-        due_at: instant from which it is overdue.
+        due_at: local midnight at which the day begins on which it is to be paid.
         time_zone: in which its dates are printed.
         currency: of every amount.
         lines: one for each charge.
