@@ -7,7 +7,7 @@ delivered and taken meets it in `offtake.rating`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -182,6 +182,20 @@ def deadlines(agreement: Agreement) -> tuple[Deadline, ...]:
         )
     )
     return tuple(sorted(found, key=lambda deadline: deadline.on))
+
+
+def delivered_at(agreement: Agreement, held: Mapping[str, int], instant: int) -> int:
+    """GPUs delivered at an instant: held by each tranche, but no more than it entitles to.
+
+    Args:
+        agreement: as it stands.
+        held: GPUs by tranche.
+        instant: seconds since the epoch.
+    """
+    return sum(
+        min(held.get(tranche.id, 0), entitlement(agreement, tranche).value.value_at(instant))
+        for tranche in agreement.tranches
+    )
 
 
 def implied_rate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from offtake.agreements.clauses.delivery import Delivery
-from offtake.agreements.derive import entitlement
+from offtake.agreements.derive import delivered_at
 from offtake.agreements.model import Agreement
 from offtake.base.months import plus_days
 from offtake.base.time import Interval
@@ -35,15 +35,9 @@ def decide_deliveries(book: OpenBook, now: int) -> Iterator[Fact]:
 
 
 def _tested(book: OpenBook, agreement: Agreement, clause: Delivery, *, key: str, at: int, now: int) -> Fact:
-    last_second = Interval(at - 1, at)
-    held = held_rows(book.state, book.lake, last_second)
-    delivered = sum(
-        min(
-            held.of(f"{agreement.id}/{tranche.id}").curve.value_at(at - 1),
-            entitlement(agreement, tranche).value.value_at(at - 1),
-        )
-        for tranche in agreement.tranches
-    )
+    rows = held_rows(book.state, book.lake, Interval(at - 1, at))
+    held = {t.id: rows.of(f"{agreement.id}/{t.id}").curve.value_at(at - 1) for t in agreement.tranches}
+    delivered = delivered_at(agreement, held, at - 1)
     return Fact(
         kind="delivery.tested",
         id=key,
@@ -53,7 +47,7 @@ def _tested(book: OpenBook, agreement: Agreement, clause: Delivery, *, key: str,
             "agreement": agreement.id,
             "committed": clause.gpus,
             "delivered": min(delivered, clause.gpus),
-            "short": max(0, clause.gpus - delivered),
+            "short": clause.short(delivered),
             "remedies": [str(remedy) for remedy in clause.remedies],
         },
     )

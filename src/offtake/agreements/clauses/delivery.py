@@ -42,6 +42,10 @@ class Delivery(Clause):
     grace_months: Annotated[int, Ge(0), Le(1_200)] = 0
     remedies: Annotated[tuple[Remedy, ...], MinLen(1)]
 
+    def short(self, delivered: int) -> int:
+        """GPUs missing from the committed count."""
+        return max(0, self.gpus - delivered)
+
     @property
     def grace_ends(self) -> date:
         """The last day on which the shortfall can be made good."""
