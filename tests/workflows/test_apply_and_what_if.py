@@ -22,12 +22,11 @@ from offtake.workflows.apply import apply_folder, plan_folder
 from offtake.workflows.book import Book, Branch
 from offtake.workflows.record import record_notice
 from offtake.workflows.tick import decide, tick
+from tests.agreements.texts import FEE, TRANCHE
 from tests.workflows.worlds import (
     ADVANCE,
-    FEE,
     NET_400,
     SETTINGS,
-    TRANCHE,
     World,
     at,
     text_of,

@@ -35,15 +35,14 @@ from offtake.workflows.record import (
 )
 from offtake.workflows.tick import tick
 from offtake.workflows.view import agreement_of, claims_in, open_documents
+from tests.agreements.texts import FEE, TRANCHE
 from tests.house.project import ROOT
 from tests.workflows.worlds import (
     ADVANCE,
     CREDIT,
-    FEE,
     FLEET,
     NET_400,
     SETTINGS,
-    TRANCHE,
     World,
     at,
     outage,

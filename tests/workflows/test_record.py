@@ -35,7 +35,14 @@ from offtake.workflows.record import (
     record_recall,
 )
 from offtake.workflows.tick import tick
-from tests.workflows.worlds import FEE, World, at, outage, reopened, world
+from tests.agreements.texts import FEE
+from tests.workflows.worlds import (
+    World,
+    at,
+    outage,
+    reopened,
+    world,
+)
 
 NOW = at(4, 10)
 RIGHTS = """

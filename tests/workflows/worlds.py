@@ -14,6 +14,7 @@ from offtake.sim.run import Simulation
 from offtake.store.fact import Recorded
 from offtake.workflows.book import Book
 from offtake.workflows.state import month_key
+from tests.agreements.texts import HEADER, TRANCHE
 
 ZONE = "America/Chicago"
 
@@ -48,32 +49,6 @@ kw_per_gpu = 1
 id = "built"
 in_service = 2026-01-01
 nodes = 125
-"""
-
-HEADER = """
-[agreement]
-id = "deal"
-operator = "Owner"
-offtaker = "Taker"
-signed = 2026-01-10
-currency = "USD"
-time_zone = "America/Chicago"
-"""
-
-TRANCHE = """
-[[tranche]]
-id = "main"
-pools = ["p"]
-quantity = 1_000
-start = 2026-02-01
-through = 2027-01-31
-"""
-
-FEE = """
-[monthly_fee]
-amount = 310_000
-first = "2026-02"
-last = "2027-01"
 """
 
 CREDIT = """

@@ -64,8 +64,8 @@ def run(
     if not allow_oversold:
         _check_sold(loaded)
     book = Book(directory, create=True)
-    book.hold()
     try:
+        book.hold()
         simulation = Simulation(book, loaded)
         refused = simulation.check()
         if refused is not None:
@@ -115,8 +115,11 @@ def _forget(directory: Path) -> None:
     if not (directory / DATABASE).exists():
         return
     book = Book(directory, projected=False)
-    simulated = book.database.find("simulation.begun", "simulation") or not book.database.head()[0]
-    book.close()
+    try:
+        book.hold()  # never from under another run
+        simulated = book.database.find("simulation.begun", "simulation") or not book.database.head()[0]
+    finally:
+        book.close()
     if not simulated:
         raise RefusedByRule(
             Refused(

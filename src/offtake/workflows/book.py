@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -13,7 +14,7 @@ from offtake.base.time import format_instant
 from offtake.store.database import Database
 from offtake.store.fact import Fact, Recorded, chained, fact_bytes
 from offtake.store.lake import Lake, LakeOverlay
-from offtake.workflows.state import MANIFESTS, ON_DEMAND, Body, Key, State, apply, project
+from offtake.workflows.state import MANIFESTS, ON_DEMAND, Body, Key, State, fold
 
 DATABASE = "book.sqlite"
 LAKE = "lake"
@@ -116,9 +117,8 @@ class Book:
     def _load_after_failure(self) -> None:
         try:
             self._load()
-        except (
-            BookError
-        ):  # the first error is the one to show; a book that can't be read fails on its next use
+        except BookError:
+            # the first error is the one to show; a book that can't be read fails on its next use
             self.state = State()
 
     def append(self, facts: Sequence[Fact]) -> list[Recorded]:
@@ -135,10 +135,7 @@ class Book:
         """Bring the state and the projected tables up to date, writing each item once."""
         items: dict[Key, tuple[int, Body | None]] = {}
         postings: list[dict[str, Any]] = []
-        for item in recorded:
-            change = project(self.state, item.fact, item.seq)
-            apply(self.state, [(item.seq, change)])
-            self.state.head = (item.seq, item.hash)
+        for item, change in fold(self.state, recorded):
             items.update((key, (item.seq, body)) for key, body in change.items.items())
             postings += change.postings
         self.database.put_items(items)
@@ -181,17 +178,12 @@ class Book:
     def _verify_projections(self) -> None:
         """Fold the log in memory and compare it with the tables."""
         state = State()
-        items: dict[Key, Body] = {}
+        items: dict[Key, Body | None] = {}
         postings: list[dict[str, Any]] = []
-        for batch in self.database.fact_batches():
-            for item in batch:
-                change = project(state, item.fact, item.seq)
-                apply(state, [(item.seq, change)])
-                postings += change.postings
-                for key, body in change.items.items():
-                    items.pop(key, None)
-                    if body is not None:
-                        items[key] = body
+        for _, change in fold(state, chain.from_iterable(self.database.fact_batches())):
+            postings += change.postings
+            items.update(change.items)
+        items = {key: body for key, body in items.items() if body is not None}
         held = {(kind, id_): body for kind, id_, _, body in self.database.items((), but=True)}
         wrong = next(
             (key for key in sorted(items.keys() | held.keys()) if items.get(key) != held.get(key)), None
@@ -248,9 +240,7 @@ class Branch:
         for fact in check_clock(self.state, facts):
             seq, previous = self.state.head[0] + 1, self.state.head[1]
             item = Recorded(seq=seq, fact=fact, hash=chained(previous, fact_bytes(fact, seq)))
-            apply(self.state, [(seq, project(self.state, fact, seq))])
-            self.state.head = (seq, item.hash)
-            recorded.append(item)
+            recorded += [folded for folded, _ in fold(self.state, [item])]
         self.tail += recorded
         return recorded
 

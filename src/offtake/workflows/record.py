@@ -57,24 +57,23 @@ def record(book: Book, fact: Fact) -> Outcome:
         ClockBackwards: if the fact is recorded before what the book already knows.
     """
     with book.writing():
-        return _record(book, fact)
-
-
-def _record(book: Book, fact: Fact) -> Outcome:
-    earlier = book.find(fact.kind, fact.id)
-    said = next((old for old in book.every(fact.kind, fact.id) if _same(old, fact)), None)
-    if said is not None:
-        return Known(said)
-    if earlier is not None and dict(earlier.body) == dict(fact.body):
-        return Known(earlier)
-    if earlier is not None and fact.kind in ONCE:
-        return Refused(
-            code="conflict",
-            sentence=f"{fact.kind} {fact.id} was already recorded at {format_instant(earlier.recorded_at)} "
-            "and says something else; nothing of the second was recorded",
-            facts={"id": fact.id},
-        )
-    return book.append([fact])[0]
+        latest = book.find(fact.kind, fact.id)
+        if latest is None:
+            return book.append([fact])[0]
+        if dict(latest.body) == dict(fact.body):
+            return Known(latest)
+        said = next((old for old in book.every(fact.kind, fact.id) if _same(old, fact)), None)
+        if said is not None:
+            return Known(said)
+        if fact.kind in ONCE:
+            return Refused(
+                code="conflict",
+                sentence=f"{fact.kind} {fact.id} was already recorded at "
+                f"{format_instant(latest.recorded_at)} and says something else; "
+                "nothing of the second was recorded",
+                facts={"id": fact.id},
+            )
+        return book.append([fact])[0]
 
 
 def _same(old: Fact, new: Fact) -> bool:

@@ -8,7 +8,7 @@ the state, so that a tick costs the same however long the log is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -17,7 +17,7 @@ from offtake.base.errors import ensure
 from offtake.base.months import Month
 from offtake.formats.plain import from_plain
 from offtake.ledger.model import Entry, post_to
-from offtake.store.fact import GENESIS, Fact
+from offtake.store.fact import GENESIS, Fact, Recorded
 
 Body = Mapping[str, Any]
 Key = tuple[str, str]
@@ -320,11 +320,14 @@ def balances(state: State, accounts: Iterable[tuple[str, str]] | None = None) ->
     }
 
 
-def apply(state: State, changes: Iterable[tuple[int, Change]]) -> None:
-    """Bring a state up to date with changes, in order."""
-    for seq, change in changes:
+def fold(state: State, recorded: Iterable[Recorded]) -> Iterator[tuple[Recorded, Change]]:
+    """Bring a state up to date with facts, one at a time, yielding what each changed."""
+    for item in recorded:
+        change = project(state, item.fact, item.seq)
         for key, body in change.items.items():
             if key[0] == "clock" and body is not None:
                 state.now = int(body["now"])
             if key[0] not in ON_DEMAND:
-                state.put(key, seq, body)
+                state.put(key, item.seq, body)
+        state.head = (item.seq, item.hash)
+        yield item, change
