@@ -274,7 +274,7 @@ def _default(field: Field[Any]) -> str:
 
 
 def _clauses() -> Iterator[str]:
-    from offtake.agreements.clauses import CLAUSES
+    from offtake.agreements.catalogue import CLAUSES
 
     for name, kind in CLAUSES.items():
         yield f"### `[{name}]`"

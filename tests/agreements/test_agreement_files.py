@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from offtake.agreements.check import check_pools
+from offtake.agreements.schedule import fee_schedule
 from offtake.base.errors import BadInput, Problem
 from offtake.formats.agreement import parse_agreement
 from tests.agreements.texts import FEE, HEADER, TRANCHE, agreement, example
@@ -281,7 +282,7 @@ def test_text_that_isn_t_toml_names_the_line() -> None:
 
 def test_a_float_in_a_file_is_read_as_it_is_written() -> None:
     deal = agreement(FEE.replace("310_000", "0.1") + 'override = [{ month = "2026-04", amount = 0.2 }]')
-    fees = [str(item.amount.major) for item in deal.clauses[0][1].scheduled(deal)]
+    fees = [str(item.amount.major) for item in fee_schedule(deal)]
     assert fees[:3] == ["0.10", "0.10", "0.20"]
 
 

@@ -5,31 +5,28 @@ from __future__ import annotations
 import pkgutil
 from datetime import date
 from decimal import Decimal
+from importlib import import_module
 
 import pytest
 
 import offtake.agreements.clauses
+import offtake.agreements.events
 import offtake.rating.clauses
-from offtake.agreements.clauses import CLAUSES
+from offtake.agreements.catalogue import BY_KIND, CLAUSES, EVENTS
 from offtake.agreements.clauses.availability_credit import AvailabilityCredit, Band
 from offtake.agreements.clauses.delivery import Delivery, Remedy
 from offtake.agreements.clauses.termination import Termination
-from offtake.agreements.derive import deadlines, entitlement, fee_schedule, values
-from offtake.agreements.events import (
-    Election,
-    Notice,
-    RecallNotice,
-    as_it_stands,
-    check_election,
-    check_notice,
-    check_recall,
-    recalled,
-)
+from offtake.agreements.derive import deadlines, entitlement, values
+from offtake.agreements.events.election import Election
+from offtake.agreements.events.notice import Notice
+from offtake.agreements.events.recall import RecallNotice, recalled
+from offtake.agreements.model import Event, after_events
+from offtake.agreements.schedule import fee_schedule
 from offtake.agreements.terms import Side
 from offtake.base.money import Money
 from offtake.base.months import Month
 from offtake.base.outcome import Refused
-from offtake.rating.clauses import FIXED, SETTLED
+from offtake.rating.clauses import RATERS, none_fixed, none_settled
 from tests.agreements.texts import FEE, HEADER, TRANCHE, agreement, example
 
 
@@ -39,18 +36,33 @@ def modules_of(package: object) -> set[str]:
 
 def test_every_clause_file_is_in_every_table() -> None:
     files = modules_of(offtake.agreements.clauses)
-    assert len(files) >= 9
-    for table in (CLAUSES, FIXED, SETTLED):
+    assert len(files) >= 35
+    for table in (CLAUSES, RATERS):
         assert set(table) == files
     assert [name for name in files if name != CLAUSES[name].NAME] == []
 
 
-def test_every_rater_has_a_clause_and_a_place_in_a_table() -> None:
-    raters = {*FIXED.values(), *SETTLED.values()}
+def test_every_clause_has_its_charge_under_the_same_name_or_says_why_it_has_none() -> None:
     files = modules_of(offtake.rating.clauses)
-    assert files <= set(CLAUSES)
-    used = {rater.__module__.rpartition(".")[2] for rater in raters}
-    assert files == used - {"clauses"}
+    assert files == {name for name, raters in RATERS.items() if not raters.why_none}
+    for name, raters in RATERS.items():
+        used = {
+            rater.__module__.rpartition(".")[2]
+            for rater in (raters.fixed, raters.settled)
+            if rater not in (none_fixed, none_settled)
+        }
+        assert used == (set() if raters.why_none else {name}), name
+
+
+def test_every_event_is_in_the_table_under_a_section_and_a_kind_of_its_own() -> None:
+    found = {
+        kind
+        for name in modules_of(offtake.agreements.events)
+        for kind in vars(import_module(f"offtake.agreements.events.{name}")).values()
+        if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
+    }
+    assert set(EVENTS.values()) == found
+    assert len(BY_KIND) == len(EVENTS) == len(found)
 
 
 DELIVERY = """
@@ -73,18 +85,18 @@ def code(outcome: object) -> str:
 
 def test_a_notice_counts_from_its_first_day_on() -> None:
     google = example("google")
-    refused = check_notice(google, notice(date(2026, 12, 31)))
+    refused = notice(date(2026, 12, 31)).check(google)
     assert isinstance(refused, Refused)
     assert (refused.code, refused.facts) == ("locked_in", {"first_notice": "2027-01-01"})
-    assert check_notice(google, notice(date(2027, 1, 1))) == date(2027, 4, 1)
-    assert check_notice(google, notice(date(2027, 1, 1), Side.OPERATOR)) == date(2027, 4, 1)
+    assert notice(date(2027, 1, 1)).check(google) == date(2027, 4, 1)
+    assert notice(date(2027, 1, 1), Side.OPERATOR).check(google) == date(2027, 4, 1)
 
 
 def test_a_side_without_a_right_can_t_leave_and_that_comes_before_too_early() -> None:
     one_sided = agreement(FEE, '[termination]\nby = ["operator"]\nnotice_days = 30\nlock_in_months = 6')
-    assert code(check_notice(one_sided, notice(date(2026, 1, 1)))) == "no_right"
-    assert code(check_notice(one_sided, notice(date(2026, 1, 1), Side.OPERATOR))) == "locked_in"
-    assert code(check_notice(agreement(FEE), notice(date(2026, 9, 1)))) == "no_right"
+    assert code(notice(date(2026, 1, 1)).check(one_sided)) == "no_right"
+    assert code(notice(date(2026, 1, 1), Side.OPERATOR).check(one_sided)) == "locked_in"
+    assert code(notice(date(2026, 9, 1)).check(agreement(FEE))) == "no_right"
 
 
 def test_of_several_ways_out_the_earliest_end_counts() -> None:
@@ -93,14 +105,14 @@ def test_of_several_ways_out_the_earliest_end_counts() -> None:
         "[[termination]]\nnotice_days = 90\nlock_in_months = 1",
         "[[termination]]\nnotice_days = 10\nlock_in_months = 6",
     )
-    assert check_notice(two, notice(date(2026, 3, 1))) == date(2026, 5, 30)
-    assert check_notice(two, notice(date(2026, 8, 1))) == date(2026, 8, 11)
+    assert notice(date(2026, 3, 1)).check(two) == date(2026, 5, 30)
+    assert notice(date(2026, 8, 1)).check(two) == date(2026, 8, 11)
     assert values(two).firm_end == date(2026, 5, 11)
 
 
 def test_an_end_by_notice_cuts_the_month_by_its_days_and_the_rest_of_the_fees() -> None:
     open_ = agreement(FEE, "[termination]\nnotice_days = 30")
-    left = as_it_stands(open_, [notice(date(2026, 3, 12))], [])
+    left = after_events(open_, [notice(date(2026, 3, 12))])
     assert left.ends == date(2026, 4, 11)
     schedule = fee_schedule(left)
     assert [str(item.month) for item in schedule] == ["2026-02", "2026-03", "2026-04"]
@@ -112,8 +124,8 @@ def test_an_end_by_notice_cuts_the_month_by_its_days_and_the_rest_of_the_fees() 
 
 def test_a_notice_that_doesn_t_count_changes_nothing_and_a_later_one_can_t_delay() -> None:
     open_ = agreement(FEE, "[termination]\nnotice_days = 30\nlock_in_months = 3")
-    assert as_it_stands(open_, [notice(date(2026, 2, 1))], []) == open_
-    twice = as_it_stands(open_, [notice(date(2026, 5, 1)), notice(date(2026, 6, 1))], [])
+    assert after_events(open_, [notice(date(2026, 2, 1))]) == open_
+    twice = after_events(open_, [notice(date(2026, 5, 1)), notice(date(2026, 6, 1))])
     assert twice.ends == date(2026, 5, 31)
 
 
@@ -123,19 +135,19 @@ def test_elections_are_refused_in_the_documented_order() -> None:
 
     deal = agreement(FEE, DELIVERY)
     late, early = date(2026, 7, 1), date(2026, 6, 30)
-    assert code(check_election(agreement(FEE), made(early, Remedy.TERMINATE, 2_000))) == "no_clause"
-    assert code(check_election(deal, made(early, Remedy.TERMINATE, 2_000))) == "not_offered"
-    assert code(check_election(deal, made(early, gpus=2_000))) == "in_grace"
-    assert code(check_election(deal, made(late, gpus=1_001))) == "more_than_committed"
-    assert check_election(deal, made(late, gpus=1_000)) is None
+    assert code(made(early, Remedy.TERMINATE, 2_000).check(agreement(FEE))) == "no_clause"
+    assert code(made(early, Remedy.TERMINATE, 2_000).check(deal)) == "not_offered"
+    assert code(made(early, gpus=2_000).check(deal)) == "in_grace"
+    assert code(made(late, gpus=1_001).check(deal)) == "more_than_committed"
+    assert made(late, gpus=1_000).check(deal) == late
 
 
 def test_choosing_to_terminate_ends_the_agreement_with_that_day() -> None:
     google = example("google")
     chosen = Election(id="e", agreement="google", choice=Remedy.TERMINATE, made=date(2026, 11, 4))
-    assert as_it_stands(google, [], [chosen]).ends == date(2026, 11, 5)
+    assert after_events(google, [chosen]).ends == date(2026, 11, 5)
     in_grace = Election(id="e", agreement="google", choice=Remedy.TERMINATE, made=date(2026, 10, 30))
-    assert as_it_stands(google, [], [in_grace]).ends == date(2029, 7, 1)
+    assert after_events(google, [in_grace]).ends == date(2029, 7, 1)
 
 
 RECALL = """
@@ -155,14 +167,14 @@ def recall(gpus: int, given: date = date(2026, 3, 10), tranche: str = "main") ->
 def test_recalls_are_refused_in_the_documented_order() -> None:
     deal = agreement(FEE, RECALL)
     early = date(2026, 2, 28)
-    assert code(check_recall(deal, recall(77, early, "other"), [])) == "no_right"
-    assert code(check_recall(deal, recall(77, early), [])) == "too_early"
-    assert code(check_recall(deal, recall(1_077), [])) == "granularity"
-    assert code(check_recall(deal, recall(0), [])) == "granularity"
-    assert code(check_recall(deal, recall(350), [])) == "retained"
-    assert code(check_recall(deal, recall(150), [recall(200)])) == "retained"
-    assert check_recall(deal, recall(100), [recall(200)]) == date(2026, 3, 24)
-    assert code(check_recall(agreement(FEE), recall(50), [])) == "no_right"
+    assert code(recall(77, early, "other").check(deal)) == "no_right"
+    assert code(recall(77, early).check(deal)) == "too_early"
+    assert code(recall(1_077).check(deal)) == "granularity"
+    assert code(recall(0).check(deal)) == "granularity"
+    assert code(recall(350).check(deal)) == "retained"
+    assert code(recall(150).check(after_events(deal, [recall(200)]))) == "retained"
+    assert recall(100).check(after_events(deal, [recall(200)])) == date(2026, 3, 24)
+    assert code(recall(50).check(agreement(FEE))) == "no_right"
 
 
 def test_recalls_that_count_add_up_over_time() -> None:
@@ -172,7 +184,7 @@ def test_recalls_that_count_add_up_over_time() -> None:
         recall(200, date(2026, 4, 1)),
         recall(50, date(2026, 4, 2)),
     ]  # the third is refused
-    curve = recalled(deal, notices)["main"]
+    curve = recalled(after_events(deal, notices))["main"]
     at = [
         curve.value_at(deal.midnight(day))
         for day in (date(2026, 3, 23), date(2026, 3, 24), date(2026, 4, 15))

@@ -15,14 +15,10 @@ from fractions import Fraction
 import pytest
 
 from offtake.agreements.clauses.delivery import Remedy
-from offtake.agreements.derive import (
-    deadlines,
-    entitlement,
-    fee_schedule,
-    implied_rate,
-    values,
-)
-from offtake.agreements.events import Election
+from offtake.agreements.derive import deadlines, entitlement, implied_rate, values
+from offtake.agreements.events.election import Election
+from offtake.agreements.model import after_events
+from offtake.agreements.schedule import fee_schedule
 from offtake.agreements.terms import HoursConvention, Side
 from offtake.base.money import Money, total
 from offtake.base.months import Month
@@ -132,7 +128,8 @@ def test_g23_accepting_99_000_of_110_000_reduces_the_fee_to_828_million() -> Non
     election = Election(
         id="e", agreement="google", choice=Remedy.PRO_RATA_FEE, made=date(2026, 11, 1), gpus=99_000
     )
-    lines = (*rate_fixed(google, month), *rate_settled(google, MonthFacts(month=month, election=election)))
+    google = after_events(google, [election])
+    lines = (*rate_fixed(google, month), *rate_settled(google, MonthFacts(month=month)))
     assert total((line.amount for line in lines), "USD") == usd(828 * MILLION)
     assert [line.amount for line in lines] == [usd(920 * MILLION), usd(-92 * MILLION)]
 

@@ -8,6 +8,8 @@ from datetime import date
 import numpy as np
 import pytest
 
+from offtake.agreements.events.recall import RecallNotice
+from offtake.agreements.model import after_events
 from offtake.base.curve import Curve
 from offtake.base.months import local_midnight
 from offtake.base.time import DAY_S, HOUR_S, Interval, parse_instant
@@ -42,11 +44,14 @@ def test_a_claim_is_never_negative() -> None:
 
 
 def test_each_tranche_claims_its_entitlement_less_what_was_recalled() -> None:
-    deal = agreement(TRANCHE.replace('"main"', '"more"').replace('["p"]', '["q"]'), FEE)
+    recall = '[recall]\ntranches = ["more"]\nnotice_days = 0\n'
+    deal = agreement(TRANCHE.replace('"main"', '"more"').replace('["p"]', '["q"]'), FEE, recall)
     at = local_midnight(date(2026, 6, 1), "America/Chicago")
-    main, more = claims_of(
-        deal, owed_per_gpu_month=310, recalled={"more": Curve.from_steps([(at, 400), (at + DAY_S, 9_999)])}
-    )
+    notices = [
+        RecallNotice(id=str(gpus), agreement="deal", tranche="more", gpus=gpus, given=date(2026, 6, day))
+        for gpus, day in ((400, 1), (600, 2))
+    ]
+    main, more = claims_of(after_events(deal, notices), owed_per_gpu_month=310)
     assert (main.id, main.agreement, main.tranche, main.pools) == ("deal/main", "deal", "main", ("p",))
     assert main.owed_per_gpu_month == 310
     assert more.gpus.at([at - 1, at, at + DAY_S]).tolist() == [1_000, 600, 0]

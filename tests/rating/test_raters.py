@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 from offtake.agreements.clauses.availability_credit import AvailabilityCredit
 from offtake.agreements.clauses.delivery import Remedy
 from offtake.agreements.clauses.take_or_pay import TakeOrPay
-from offtake.agreements.derive import fee_schedule
-from offtake.agreements.events import Election, Notice, as_it_stands
-from offtake.agreements.model import Agreement
+from offtake.agreements.events.election import Election
+from offtake.agreements.events.notice import Notice
+from offtake.agreements.model import Agreement, after_events
+from offtake.agreements.schedule import fee_schedule
 from offtake.agreements.terms import Side
 from offtake.base.money import Money, total
 from offtake.base.months import Month
@@ -23,6 +25,7 @@ from offtake.rating.clauses.take_or_pay import deficiency
 from offtake.rating.model import Charge, Kind, MonthFacts, gpu_hours
 from offtake.rating.rate import fee_at_stake, rate_fixed, rate_settled
 from tests.agreements.texts import FEE, HEADER, agreement, example
+from tests.rating.facts import month_facts
 
 MAY = Month(2026, 5)
 ENTITLED = 1_000 * 31 * 86_400
@@ -39,11 +42,12 @@ DELIVERY = (
 )
 
 
-def charges(deal: Agreement, **facts: object) -> list[tuple[str, str, int]]:
-    missing = sum(facts.get("lost", {}).values()) + facts.get("recalled", 0)  # type: ignore[attr-defined, operator]
+def charges(deal: Agreement, election: Election | None = None, **facts: Any) -> list[tuple[str, str, int]]:
+    missing = sum(facts.get("lost", {}).values()) + facts.get("recalled", 0)
     facts.setdefault("delivered", ENTITLED - missing)
-    month_facts = MonthFacts(month=MAY, entitled=ENTITLED, **facts)  # type: ignore[arg-type]
-    return [(c.clause, c.kind.value, c.amount.minor) for c in rate_settled(deal, month_facts)]
+    deal = after_events(deal, [election] if election else [])
+    rated = rate_settled(deal, month_facts(MAY, entitled=ENTITLED, **facts))
+    return [(c.clause, c.kind.value, c.amount.minor) for c in rated]
 
 
 def fixed(deal: Agreement, month: Month) -> list[Charge]:
@@ -86,9 +90,7 @@ def test_half_a_cent_goes_the_way_the_agreement_says(rounding: str, minor: int) 
 
 def test_a_month_cut_by_notice_owes_its_days_and_says_so() -> None:
     deal = agreement(FEE, "[termination]\nnotice_days = 30")
-    left = as_it_stands(
-        deal, [Notice(id="n", agreement="deal", by=Side.OFFTAKER, given=date(2026, 4, 20))], []
-    )
+    left = after_events(deal, [Notice(id="n", agreement="deal", by=Side.OFFTAKER, given=date(2026, 4, 20))])
     (line,) = fixed(left, MAY)
     assert line.amount == Money(19_000_000, "USD")  # 19 of 31 days of 310,000
     assert "19 of 31 days" in line.text
@@ -136,8 +138,7 @@ def test_an_accepted_short_delivery_lowers_the_fee_after_the_due_month() -> None
     assert charges(deal, election=accepted(900)) == [("delivery", "fee", -3_100_000)]
     assert charges(deal, election=accepted(1_000)) == []
     assert charges(deal, election=accepted(900, date(2026, 4, 30))) == []  # still in grace: doesn't count
-    due_month = MonthFacts(month=Month(2026, 3), entitled=1, election=accepted(900))
-    assert rate_settled(deal, due_month) == ()
+    assert rate_settled(after_events(deal, [accepted(900)]), month_facts(Month(2026, 3), entitled=1)) == ()
 
 
 @pytest.mark.parametrize(
@@ -174,13 +175,13 @@ def test_availability_is_of_what_wasn_t_recalled() -> None:
 
 def test_nothing_is_credited_where_nothing_is_owed() -> None:
     assert charges(agreement(CREDIT), lost={"outage": ENTITLED}) == []
-    outside = MonthFacts(month=Month(2027, 3), entitled=ENTITLED, lost={"outage": ENTITLED})
+    outside = month_facts(Month(2027, 3), entitled=ENTITLED, lost={"outage": ENTITLED})
     assert rate_settled(agreement(FEE, CREDIT), outside) == ()
 
 
 def test_a_charge_says_which_of_its_terms_are_assumed() -> None:
     deal = agreement(FEE, CREDIT.replace("[availability_credit]", "[availability_credit]\nassumed = true"))
-    facts = MonthFacts(month=MAY, entitled=ENTITLED, lost={"outage": ENTITLED})
+    facts = month_facts(MAY, entitled=ENTITLED, lost={"outage": ENTITLED})
     (line,) = rate_settled(deal, facts)
     assert line.assumed == line.basis
     assert line.basis[-1] == "availability_credit.cap"
@@ -191,7 +192,7 @@ def test_the_public_case_earns_125_million_for_one_band() -> None:
     anthropic = example("anthropic")
     month = Month(2027, 2)
     entitled = 325_000 * anthropic.month(month).seconds
-    facts = MonthFacts(month=month, entitled=entitled, lost={"outage": 60_000 * 60 * H})
+    facts = month_facts(month, tranche="colossus", entitled=entitled, lost={"outage": 60_000 * 60 * H})
     (line,) = rate_settled(anthropic, facts)
     assert line.amount == Money.from_major(-125_000_000, "USD")
     assert "98.3516 %" in line.text
@@ -226,22 +227,22 @@ def deals(draw: st.DrawFn) -> Agreement:
 def months_of_facts(draw: st.DrawFn) -> MonthFacts:
     recalled = draw(seconds)
     lost = draw(st.integers(0, ENTITLED - recalled))
-    return MonthFacts(
-        month=MAY,
+    return month_facts(
+        MAY,
         entitled=ENTITLED,
         delivered=ENTITLED - recalled - lost,
         taken=draw(st.integers(0, ENTITLED - recalled - lost)),
         recalled=recalled,
         lost={"outage": lost},
-        election=draw(st.none() | st.builds(accepted, st.integers(0, 1_000))),
     )
 
 
-@given(deals(), months_of_facts())
+@given(deals(), months_of_facts(), st.none() | st.builds(accepted, st.integers(0, 1_000)))
 @settings(max_examples=80)
 def test_no_month_is_negative_no_reduction_exceeds_the_fee_no_credit_its_cap(
-    deal: Agreement, facts: MonthFacts
+    deal: Agreement, facts: MonthFacts, election: Election | None
 ) -> None:
+    deal = after_events(deal, [election] if election else [])
     flat = rate_fixed(deal, MAY)
     settled = rate_settled(deal, facts)
     fee = total((c.amount for c in flat), "USD").minor
@@ -262,7 +263,7 @@ def test_no_month_is_negative_no_reduction_exceeds_the_fee_no_credit_its_cap(
 def test_a_deficiency_is_never_negative_and_never_more_than_committed(
     share: Decimal, taken: int, delivered: int
 ) -> None:
-    facts = MonthFacts(month=MAY, entitled=ENTITLED, taken=taken, delivered=delivered)
+    facts = month_facts(MAY, entitled=ENTITLED, taken=taken, delivered=delivered)
     short = deficiency(TakeOrPay(share=share), facts)
     assert 0 <= short <= share * ENTITLED
     assert short == max(0, int(share * ENTITLED) - taken - (ENTITLED - delivered))

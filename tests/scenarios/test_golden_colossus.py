@@ -81,7 +81,7 @@ def test_fees_invoiced_by_the_end_of_may_2029(
     ("agreement", "remaining"), [("anthropic", 0), ("google", 920), ("reflection", 1_050)]
 )
 def test_what_remains_to_be_invoiced(run: Run, agreement: str, remaining: int) -> None:
-    from offtake.agreements.derive import fee_schedule
+    from offtake.agreements.schedule import fee_schedule
 
     invoiced = total(
         (amount for clause in ("monthly_fee", "ramp") for amount in run.lines(agreement, clause).values()),

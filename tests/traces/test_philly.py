@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from offtake.agreements.units import gpus_of
 from offtake.base.curve import Curve
 from offtake.base.months import month_of
 from offtake.base.time import Interval, format_instant, parse_instant
@@ -118,9 +119,10 @@ def test_nothing_runs_beyond_the_fleet_or_a_tenants_limit(run: Run) -> None:
     assert Curve.from_records(placements.start, placements.end, jobs.gpus).max_over(window) <= 800
     for code, claim in enumerate(jobs.claims):
         own = jobs.claim == code
-        (tranche,) = run.folder.agreements[claim.partition("/")[0]].tranches
+        agreement = run.folder.agreements[claim.partition("/")[0]]
+        (tranche,) = agreement.tranches
         most = Curve.from_records(placements.start[own], placements.end[own], jobs.gpus[own]).max_over(window)
-        assert most <= tranche.gpus(tranche.quantity)
+        assert most <= gpus_of(agreement, tranche)
 
 
 def test_limits_bind_and_jobs_wait(run: Run) -> None:

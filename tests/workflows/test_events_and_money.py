@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from offtake.agreements.clauses.delivery import Remedy
-from offtake.agreements.events import Election, Notice, RecallNotice
+from offtake.agreements.events.election import Election
+from offtake.agreements.events.notice import Notice
+from offtake.agreements.events.recall import RecallNotice
 from offtake.agreements.terms import Side
 from offtake.base.errors import Broken
 from offtake.base.money import Money
@@ -26,12 +28,10 @@ from offtake.workflows.allocate import held_rows
 from offtake.workflows.apply import apply_folder
 from offtake.workflows.record import (
     Known,
-    record_election,
-    record_notice,
+    record_event,
     record_outage,
     record_payment,
     record_readings,
-    record_recall,
 )
 from offtake.workflows.tick import tick
 from offtake.workflows.view import agreement_of, claims_in, open_documents
@@ -58,13 +58,13 @@ DELIVERY = '[delivery]\ndue = 2026-02-20\ngpus = 1_000\nremedies = ["pro_rata_fe
 
 
 def held(w: World, instant: int, claim: str = "deal/main") -> int:
-    rows = held_rows(w.book.state, w.book.lake, Interval(instant, instant + 1)).of(claim)
+    rows = held_rows(w.book.state.of("plan"), w.book.lake, Interval(instant, instant + 1)).of(claim)
     return int(rows.gpus.sum())
 
 
 def leave(w: World, given: date, now: int) -> None:
     notice = Notice(id="n", agreement="deal", by=Side.OFFTAKER, given=given)
-    assert isinstance(record_notice(w.book, notice, now), Recorded)
+    assert isinstance(record_event(w.book, notice, now), Recorded)
 
 
 def no_readings() -> Readings:
@@ -218,7 +218,7 @@ def test_a_correction_doesn_t_depend_on_when_the_meters_are_read(tmp_path: Path)
 def test_choosing_to_terminate_after_a_short_delivery_ends_the_agreement(tmp_path: Path) -> None:
     w = world(tmp_path, FEE, DELIVERY, fleet__toml=FLEET.replace("nodes = 125", "nodes = 100")).go(at(3, 10))
     chosen = Election(id="e", agreement="deal", choice=Remedy.TERMINATE, made=date(2026, 3, 10))
-    assert isinstance(record_election(w.book, chosen, at(3, 10)), Recorded)
+    assert isinstance(record_event(w.book, chosen, at(3, 10)), Recorded)
     w.go(at(8, 1))
     assert w.invoices() == [("2026-02", "invoice", FULL), ("2026-03", "invoice", FULL * 10 // 31)]
     assert [held(w, at(3, 11) - 1), held(w, at(3, 11))] == [800, 0]
@@ -229,7 +229,7 @@ def test_an_accepted_short_delivery_lowers_the_fee_of_every_later_month(tmp_path
     tests = {r.fact.id: (r.fact.body["delivered"], r.fact.body["short"]) for r in w.log("delivery.tested")}
     assert tests == {"deal/delivery/due": (800, 200), "deal/delivery/grace": (800, 200)}
     chosen = Election(id="e", agreement="deal", choice=Remedy.PRO_RATA_FEE, made=date(2026, 3, 10), gpus=800)
-    assert isinstance(record_election(w.book, chosen, at(3, 10)), Recorded)
+    assert isinstance(record_event(w.book, chosen, at(3, 10)), Recorded)
     w.go(at(5, 1))
     assert [amount for _, _, amount in w.invoices()] == [FULL, FULL * 8 // 10, FULL * 8 // 10]
 
@@ -263,7 +263,7 @@ def test_g23_google_accepts_99_000_of_110_000_and_pays_828_million(tmp_path: Pat
 def test_a_recall_lowers_the_claim_and_the_fee_by_the_gpu_seconds_taken_back(tmp_path: Path) -> None:
     w = world(tmp_path, FEE, RECALL).go(at(4, 6))
     notice = RecallNotice(id="r", agreement="deal", tranche="main", gpus=248, given=date(2026, 4, 6))
-    assert isinstance(record_recall(w.book, notice, at(4, 6)), Recorded)
+    assert isinstance(record_event(w.book, notice, at(4, 6)), Recorded)
     tick(w.book, at(4, 16))
     assert [held(w, at(4, 16) - 1), held(w, at(4, 16)), held(w, at(4, 30))] == [1_000, 752, 752]
     w.go(at(6, 1))
@@ -329,7 +329,7 @@ def test_a_fact_of_a_kind_nobody_knows_is_a_bug_not_a_loss(tmp_path: Path) -> No
 
 def test_an_offtaker_in_lock_in_is_refused_in_a_sentence(tmp_path: Path) -> None:
     w = world(tmp_path, FEE, LEAVE + "lock_in_months = 6\n").go(at(3, 1))
-    refused = record_notice(
+    refused = record_event(
         w.book, Notice(id="n", agreement="deal", by=Side.OFFTAKER, given=date(2026, 3, 1)), at(3, 1)
     )
     assert isinstance(refused, Refused)

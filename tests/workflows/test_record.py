@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from offtake.agreements.clauses.delivery import Remedy
-from offtake.agreements.events import Election, Notice, RecallNotice
+from offtake.agreements.events.election import Election
+from offtake.agreements.events.notice import Notice
+from offtake.agreements.events.recall import RecallNotice
 from offtake.agreements.terms import Side
 from offtake.base.errors import BadInput, ClockBackwards
 from offtake.base.money import Money
@@ -27,12 +29,10 @@ from offtake.workflows.record import (
     Outcome,
     record,
     record_delivery,
-    record_election,
-    record_notice,
+    record_event,
     record_outage,
     record_payment,
     record_readings,
-    record_recall,
 )
 from offtake.workflows.tick import tick
 from tests.agreements.texts import FEE
@@ -110,10 +110,10 @@ SAYINGS: dict[str, Callable[[World, int], Outcome]] = {
     "delivery": lambda w, now: record_delivery(
         w.book, Delivery(id="d", pool="p", build_out="built", steps=((NOW, 100),)), now
     ),
-    "notice": lambda w, now: record_notice(
+    "notice": lambda w, now: record_event(
         w.book, Notice(id="n", agreement="deal", by=Side.OFFTAKER, given=date(2026, 4, 10)), now
     ),
-    "recall": lambda w, now: record_recall(
+    "recall": lambda w, now: record_event(
         w.book, RecallNotice(id="r", agreement="deal", tranche="main", gpus=80, given=date(2026, 4, 10)), now
     ),
     "payment": lambda w, now: pay(w, 500, now=now),
@@ -212,22 +212,22 @@ REFUSALS: dict[str, tuple[str, Callable[[World], Outcome]]] = {
         "unknown_build_out",
         lambda w: record_delivery(w.book, Delivery(id="d", pool="p", build_out="x", steps=((NOW, 1),)), NOW),
     ),
-    "a notice too early": ("locked_in", lambda w: record_notice(w.book, notice(date(2026, 1, 1)), NOW)),
+    "a notice too early": ("locked_in", lambda w: record_event(w.book, notice(date(2026, 1, 1)), NOW)),
     "a notice of no agreement": (
         "unknown_agreement",
-        lambda w: record_notice(w.book, notice(date(2026, 4, 1), "x"), NOW),
+        lambda w: record_event(w.book, notice(date(2026, 4, 1), "x"), NOW),
     ),
-    "an election in grace": ("in_grace", lambda w: record_election(w.book, election(date(2026, 3, 20)), NOW)),
+    "an election in grace": ("in_grace", lambda w: record_event(w.book, election(date(2026, 3, 20)), NOW)),
     "an election after a full delivery": (
         "delivered",
-        lambda w: record_election(w.book, election(date(2026, 4, 10)), NOW),
+        lambda w: record_event(w.book, election(date(2026, 4, 10)), NOW),
     ),
     "an election of no agreement": (
         "unknown_agreement",
-        lambda w: record_election(w.book, election(date(2026, 4, 10), "x"), NOW),
+        lambda w: record_event(w.book, election(date(2026, 4, 10), "x"), NOW),
     ),
-    "a recall of more than there is": ("more_than_held", lambda w: record_recall(w.book, recall(1_001), NOW)),
-    "a recall of no agreement": ("unknown_agreement", lambda w: record_recall(w.book, recall(8, "x"), NOW)),
+    "a recall of more than there is": ("more_than_held", lambda w: record_event(w.book, recall(1_001), NOW)),
+    "a recall of no agreement": ("unknown_agreement", lambda w: record_event(w.book, recall(8, "x"), NOW)),
     "a payment of no agreement": (
         "unknown_agreement",
         lambda w: record_payment(w.book, received(Money(1, "USD"), "x"), NOW),
@@ -252,10 +252,10 @@ def test_a_no_is_a_value_with_its_reason_and_leaves_the_book_alone(open_world: W
 
 
 def test_recalls_are_counted_together_and_one_said_twice_once(open_world: World) -> None:
-    assert isinstance(record_recall(open_world.book, recall(600), NOW), Recorded)
-    assert isinstance(record_recall(open_world.book, recall(600), NOW), Known)
-    assert code(record_recall(open_world.book, recall(408, id_="r2"), NOW)) == "more_than_held"
-    assert isinstance(record_recall(open_world.book, recall(400, id_="r2"), NOW), Recorded)
+    assert isinstance(record_event(open_world.book, recall(600), NOW), Recorded)
+    assert isinstance(record_event(open_world.book, recall(600), NOW), Known)
+    assert code(record_event(open_world.book, recall(408, id_="r2"), NOW)) == "more_than_held"
+    assert isinstance(record_event(open_world.book, recall(400, id_="r2"), NOW), Recorded)
 
 
 def test_a_batch_with_a_bad_row_is_refused_whole(open_world: World) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from offtake.agreements.model import Agreement, Tranche
 from offtake.agreements.terms import Denominator, TrancheFirmness
+from offtake.agreements.units import missing_factor
 from offtake.base.errors import Problem
 from offtake.base.ids import check_name
 from offtake.base.money import minor_exponent
@@ -16,7 +17,7 @@ def check_agreement(agreement: Agreement, where: str) -> list[Problem]:
     """Problems of the agreement by itself; `where` names the file."""
     problems = [*_check_header(agreement)]
     for i, tranche in enumerate(agreement.tranches):
-        problems += _check_tranche(f"tranche[{i}]", tranche)
+        problems += _check_tranche(f"tranche[{i}]", tranche, agreement)
         problems += _check_overlaps(f"tranche[{i}]", tranche, agreement.tranches[:i])
     if not any(p.code in ("unknown_time_zone", "bad_currency") for p in problems):
         for path, clause in agreement.clauses:
@@ -25,8 +26,19 @@ def check_agreement(agreement: Agreement, where: str) -> list[Problem]:
 
 
 def check_pools(agreement: Agreement, pools: Sequence[str], where: str) -> list[Problem]:
-    """Pools the agreement names that the fleet doesn't have."""
-    return [
+    """What a fleet needs to know of an agreement to serve it: pools it has, and a quantity."""
+    problems = [
+        Problem(
+            where=f"{where}: tranche[{i}].{name}",
+            code="missing",
+            message=f"tranche {tranche.id!r} has no {name}, so that no fleet can serve it",
+            remedy=f"add {name}, marked assumed if it isn't in the agreement",
+        )
+        for i, tranche in enumerate(agreement.tranches)
+        for name, value in (("pools", tranche.pools), ("quantity", tranche.quantity))
+        if not value
+    ]
+    return problems + [
         Problem(
             where=f"{where}: tranche[{i}].pools[{j}]",
             code="unknown_pool",
@@ -52,7 +64,7 @@ def _check_header(agreement: Agreement) -> Iterable[Problem]:
             yield Problem(where=path, code=code, message=str(error))
 
 
-def _check_tranche(path: str, tranche: Tranche) -> Iterable[Problem]:
+def _check_tranche(path: str, tranche: Tranche, agreement: Agreement) -> Iterable[Problem]:
     try:
         check_name(tranche.id)
     except ValueError as error:
@@ -64,23 +76,46 @@ def _check_tranche(path: str, tranche: Tranche) -> Iterable[Problem]:
             message=f"the last day {tranche.through} is before the first {tranche.start}",
             remedy="`through` is the last day included",
         )
-    if tranche.denominator is Denominator.CRITICAL_IT_MW and tranche.kw_per_gpu is None:
-        yield Problem(
-            where=f"{path}.kw_per_gpu",
-            code="missing",
-            message="a quantity in megawatts needs kw_per_gpu to become GPUs",
-            remedy="add kw_per_gpu, marked assumed if it isn't in the agreement",
-        )
-    if tranche.denominator is not Denominator.CRITICAL_IT_MW and tranche.quantity % 1:
-        yield Problem(
-            where=f"{path}.quantity", code="fraction", message=f"{tranche.quantity} GPUs isn't a whole number"
-        )
+    yield from _check_quantity(path, tranche, agreement)
     if len(set(tranche.pools)) != len(tranche.pools):
         yield Problem(
             where=f"{path}.pools", code="duplicate", message=f"a pool appears twice: {list(tranche.pools)}"
         )
     yield from _check_steps(path, tranche)
     yield from _check_queue(path, tranche)
+
+
+def _check_quantity(path: str, tranche: Tranche, agreement: Agreement) -> Iterable[Problem]:
+    missing = missing_factor(agreement, tranche)
+    if missing is not None:
+        own = f"{path}.kw_per_gpu" if missing == "kw_per_gpu" else f"conversion.{missing}"
+        yield Problem(
+            where=own,
+            code="missing",
+            message=f"a quantity in {tranche.denominator} needs {missing} to become GPUs",
+            remedy=f"add {missing}, marked assumed if it isn't in the agreement",
+        )
+    if tranche.quantity is None and tranche.denominator is not Denominator.NONE:
+        yield Problem(
+            where=f"{path}.quantity",
+            code="missing",
+            message=f"a tranche counted in {tranche.denominator} needs a quantity",
+            remedy='where the agreement states money only, write denominator = "none"',
+        )
+    whole = tranche.denominator in (Denominator.GPUS, Denominator.NODES, Denominator.RACKS)
+    for quantity in (tranche.quantity, tranche.quantity_low, tranche.quantity_high):
+        if quantity is not None and whole and quantity % 1:
+            yield Problem(
+                where=f"{path}.quantity", code="fraction", message=f"{quantity} GPUs isn't a whole number"
+            )
+    low, high = tranche.quantity_low or tranche.quantity, tranche.quantity_high or tranche.quantity
+    if tranche.quantity is not None and low is not None and high is not None:
+        if not low <= tranche.quantity <= high:
+            yield Problem(
+                where=f"{path}.quantity",
+                code="outside_range",
+                message=f"{tranche.quantity:,} isn't within {low:,} to {high:,}",
+            )
 
 
 def _check_queue(path: str, tranche: Tranche) -> Iterable[Problem]:

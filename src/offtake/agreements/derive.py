@@ -6,42 +6,47 @@ delivered and taken meets it in `offtake.rating`.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from typing import TypeVar
 
 from offtake.agreements.clauses.monthly_fee import MonthlyFee
+from offtake.agreements.clauses.renewal import with_every_renewal
 from offtake.agreements.clauses.termination import Termination
-from offtake.agreements.model import Agreement, Clause, Deadline, Tranche
+from offtake.agreements.model import Agreement, Deadline, Tranche
+from offtake.agreements.schedule import figure_of, value_schedule
 from offtake.agreements.terms import HOURS_PER_MONTH, Denominator, Figure, HoursConvention, Side
+from offtake.agreements.units import conversion_basis, gpus_of
 from offtake.base.curve import Curve
-from offtake.base.money import Money, round_rate, share_of
-from offtake.base.months import Month, days_in_month, month_of_date, plus_days
-from offtake.base.schedule import Dated, Schedule
+from offtake.base.money import Money, round_rate
+from offtake.base.months import plus_days
 from offtake.base.time import Interval
 
-T = TypeVar("T")
+
+FIRST_INSTANT = -(2**62)
+"""Before anything an agreement can say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Values:
-    """An agreement's worth, three ways.
+    """An agreement's worth, three ways, and what options would add.
 
     Attributes:
-        headline: every scheduled fee through the term.
-        firm: what is owed if the offtaker gives notice on the first day it may.
+        headline: every scheduled fee and every minimum through the term.
+        firm: the least that is owed whatever the offtaker does: it gives notice on the first day it may, or
+            stays where that costs it less.
         cancellable: headline - firm.
-        firm_notice: that first day, or None where the offtaker can't leave for convenience.
+        with_options: the headline if every option to extend is exercised.
+        firm_notice: that first day, or None where the offtaker can't leave, or wouldn't.
         firm_end: the first day no longer covered after such a notice, or the end of the term.
     """
 
     headline: Figure[Money]
     firm: Figure[Money]
     cancellable: Figure[Money]
+    with_options: Figure[Money]
     firm_notice: date | None
     firm_end: date
 
@@ -49,125 +54,81 @@ class Values:
 def entitlement(agreement: Agreement, tranche: Tranche) -> Figure[Curve]:
     """GPUs the offtaker may hold under a tranche, over time.
 
-    Units: GPUs. Steps first, then the full quantity; nothing after an early end.
+    Units: GPUs. Steps first, then the full quantity; nothing after an early end. Where an amendment changed
+    the tranche, each text counts for the days on which it held.
     """
-    index = agreement.tranches.index(tranche)
+    basis: list[str] = []
+    curve = Curve.zero()
+    for text, since, until in agreement.texts():
+        own = next((t for t in text.tranches if t.id == tranche.id), None)
+        if own is None:
+            continue
+        part, terms = _entitled(text, own)
+        if since is not None:
+            part = part - part.restrict(Interval(FIRST_INSTANT, text.midnight(since)))
+        if until is not None:
+            part = part.restrict(Interval(FIRST_INSTANT, text.midnight(until)))
+        curve = curve + part
+        basis += terms
+    return figure_of(agreement, curve, basis)
+
+
+def _entitled(agreement: Agreement, tranche: Tranche) -> tuple[Curve, list[str]]:
+    """One text's entitlement, with the terms it rests on."""
+    index = next(i for i, other in enumerate(agreement.tranches) if other.id == tranche.id)
     base = f"tranche[{index}]"
     end = min(plus_days(tranche.through, 1), agreement.ends)
-    basis = [f"{base}.quantity", f"{base}.start", f"{base}.through"]
-    if tranche.denominator is Denominator.CRITICAL_IT_MW:
-        basis.append(f"{base}.kw_per_gpu")
-    steps = [(step.start, tranche.gpus(step.quantity)) for step in tranche.steps]
+    basis = [f"{base}.quantity", f"{base}.start", f"{base}.through", *conversion_basis(agreement, tranche)]
+    steps = [(step.start, gpus_of(agreement, tranche, step.quantity)) for step in tranche.steps]
     if steps:
         basis += [f"{base}.steps", f"{base}.full_from"]
-    steps.append((tranche.full_from or tranche.start, tranche.gpus(tranche.quantity)))
-    curve = Curve.from_steps([(agreement.midnight(day), gpus) for day, gpus in steps])
+    steps.append((tranche.full_from or tranche.start, gpus_of(agreement, tranche)))
     if end <= tranche.start:
-        return _figure(agreement, Curve.zero(), basis)
-    return _figure(
-        agreement, curve.restrict(Interval(agreement.midnight(tranche.start), agreement.midnight(end))), basis
-    )
-
-
-def _figure(agreement: Agreement, value: T, basis: list[str] | tuple[str, ...]) -> Figure[T]:
-    paths = tuple(dict.fromkeys(basis))
-    return Figure(value=value, basis=paths, assumed=agreement.sheet.assumed(paths))
-
-
-def fee_schedule(agreement: Agreement) -> Schedule:
-    """Every fixed fee by service month, up to the end of the agreement.
-
-    A month cut by an early end owes the share of its days that are covered, rounded once.
-    """
-    amounts: dict[Month, Money] = {}
-    basis: dict[Month, list[str]] = defaultdict(list)
-    for _, clause in agreement.clauses:
-        for item in owed_by(agreement, clause):
-            amounts[item.month] = amounts.get(item.month, Money.zero(agreement.currency)) + item.amount
-            basis[item.month] += item.basis
-    items = (
-        Dated(month=month, amount=amounts[month], basis=tuple(basis[month])) for month in sorted(amounts)
-    )
-    return Schedule(agreement.currency, tuple(items))
-
-
-def owed_by(agreement: Agreement, clause: Clause) -> Iterator[Dated]:
-    """What one clause schedules, as far as the agreement covers it: the one place where a fee is prorated."""
-    for item in clause.scheduled(agreement):
-        if covered_days(agreement, item.month):
-            yield replace(item, amount=covered_part(agreement, item.month, item.amount))
-
-
-def covered_days(agreement: Agreement, month: Month) -> int:
-    """Days of a month before the agreement's end; a late first day is not prorated."""
-    end = agreement.ends
-    last = month_of_date(end)
-    if month < last:
-        return days_in_month(month)
-    return end.day - 1 if month == last else 0
-
-
-def covered_part(agreement: Agreement, month: Month, amount: Money) -> Money:
-    """The part of a month's fee owed when the agreement ends during that month."""
-    covered, days = covered_days(agreement, month), days_in_month(month)
-    return amount if covered == days else share_of(amount, Fraction(covered, days), agreement.rounding)
-
-
-def first_month(agreement: Agreement) -> Month:
-    """The first month to settle: of the first tranche, or of the first fee if that is earlier."""
-    firsts = (next(iter(clause.scheduled(agreement)), None) for _, clause in agreement.clauses)
-    return min([month_of_date(agreement.starts), *(item.month for item in firsts if item is not None)])
-
-
-def last_month(agreement: Agreement) -> Month:
-    """The last month of which at least a day is covered."""
-    return month_of_date(plus_days(agreement.ends, -1))
-
-
-def fee_basis(agreement: Agreement) -> tuple[str, ...]:
-    """Terms that the fee schedule rests on."""
-    return tuple(dict.fromkeys(path for item in fee_schedule(agreement) for path in item.basis))
+        return Curve.zero(), basis
+    curve = Curve.from_steps([(agreement.midnight(day), gpus) for day, gpus in steps])
+    return curve.restrict(Interval(agreement.midnight(tranche.start), agreement.midnight(end))), basis
 
 
 def values(agreement: Agreement) -> Values:
     """Headline, firm and cancellable value.
 
     Source: firm value is the enforceable part in the sense of ASC 606-10-25-3, read from the offtaker's
-    right to leave for convenience.
+    right to leave for convenience; what leaving costs it counts as owed.
     """
-    headline = fee_schedule(agreement)
-    # an end that counts is settled: nothing can be cancelled any more
-    exit_ = None if agreement.ends_on is not None else earliest_exit(agreement, Side.OFFTAKER)
+    headline = value_schedule(agreement)
     firm, end = headline, agreement.ends
     notice: date | None = None
     basis: tuple[str, ...] = ()
-    if exit_ is not None:
-        path, clause = exit_
-        notice, end, basis = (
-            clause.first_notice(agreement),
-            clause.earliest_end(agreement),
-            clause.basis(path),
-        )
-        firm = fee_schedule(agreement.ending(end))
-    head_basis = fee_basis(agreement)
+    # an end that counts is settled: nothing can be cancelled any more
+    exits = [] if agreement.ends_on is not None else exits_of(agreement, Side.OFFTAKER)
+    for path, clause in exits:
+        left = value_schedule(agreement.ending(clause.earliest_end(agreement), by=path))
+        if left.total < firm.total or (left.total == firm.total and clause.earliest_end(agreement) < end):
+            firm, end = left, clause.earliest_end(agreement)
+            notice, basis = clause.first_notice(agreement), clause.basis(path)
+    head_basis = tuple(path for item in headline for path in item.basis)
     firm_basis = tuple(path for item in firm for path in item.basis) + basis
+    extended = value_schedule(with_every_renewal(agreement))
     return Values(
-        headline=_figure(agreement, headline.total, head_basis),
-        firm=_figure(agreement, firm.total, firm_basis),
-        cancellable=_figure(agreement, headline.total - firm.total, head_basis + basis),
+        headline=figure_of(agreement, headline.total, head_basis),
+        firm=figure_of(agreement, firm.total, firm_basis),
+        cancellable=figure_of(agreement, headline.total - firm.total, head_basis + basis),
+        with_options=figure_of(
+            agreement, extended.total, tuple(path for item in extended for path in item.basis)
+        ),
         firm_notice=notice,
         firm_end=end,
     )
 
 
-def earliest_exit(agreement: Agreement, side: Side) -> tuple[str, Termination] | None:
-    """The clause by which a side can leave soonest, or None where it can't before the term ends."""
+def exits_of(agreement: Agreement, side: Side) -> list[tuple[str, Termination]]:
+    """Clauses by which a side may leave for convenience before the term ends, soonest first."""
     exits = [
         (path, clause)
         for path, clause in agreement.all_of(Termination)
         if side in clause.by and clause.earliest_end(agreement) < agreement.ends
     ]
-    return min(exits, key=lambda pair: pair[1].earliest_end(agreement), default=None)
+    return sorted(exits, key=lambda pair: pair[1].earliest_end(agreement))
 
 
 def deadlines(agreement: Agreement) -> tuple[Deadline, ...]:
@@ -176,7 +137,7 @@ def deadlines(agreement: Agreement) -> tuple[Deadline, ...]:
     found.append(
         Deadline(
             on=agreement.ends,
-            what="the agreement ends" if agreement.ends_on is None else "the agreement ends early, by notice",
+            what="the agreement ends" if agreement.ends_on is None else "the agreement ends early",
             side=None,
             basis=tuple(f"tranche[{i}].through" for i in range(len(agreement.tranches))),
         )
@@ -204,15 +165,15 @@ def implied_rate(
     """The full monthly fee per GPU-hour of the full quantity, for display.
 
     A bundle rate: the fee also pays for CPUs, network and power. None where there is no flat fee or the
-    number of GPUs isn't stated.
+    number of GPUs isn't stated. `agreements.measures` compares agreements with other fees and units.
 
     Units: major units of the currency per GPU-hour. The calendar convention uses 8,760 / 12 hours.
     """
     fee = agreement.first_of(MonthlyFee)
     if fee is None or any(tranche.denominator is not Denominator.GPUS for tranche in agreement.tranches):
         return None
-    gpus = sum(tranche.gpus(tranche.quantity) for tranche in agreement.tranches)
+    gpus = sum(gpus_of(agreement, tranche) for tranche in agreement.tranches)
     hours = HOURS_PER_MONTH.get(convention or agreement.hours, Decimal(8760) / 12)
     rate = round_rate(Fraction(fee[1].amount) / gpus / Fraction(hours), places)
     basis = (f"{fee[0]}.amount", *(f"tranche[{i}].quantity" for i in range(len(agreement.tranches))))
-    return _figure(agreement, rate, basis)
+    return figure_of(agreement, rate, basis)

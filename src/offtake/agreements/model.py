@@ -1,21 +1,31 @@
-"""The agreement: parties, dates, tranches and clauses."""
+"""The agreement: parties, dates, tranches, clauses, and what has happened under it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, ClassVar, TypeVar
+from enum import StrEnum
+from fractions import Fraction
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from annotated_types import Ge, Gt, Le, MinLen
 
-from offtake.agreements.terms import Denominator, HoursConvention, Side, TermSheet, TrancheFirmness
+from offtake.agreements.series import Series
+from offtake.agreements.terms import (
+    Covers,
+    Denominator,
+    HoursConvention,
+    Side,
+    TermSheet,
+    TrancheFirmness,
+)
 from offtake.base.declared import Declared
 from offtake.base.errors import Problem
-from offtake.base.money import Money, Rounding
-from offtake.base.months import Month, local_midnight, plus_days
-from offtake.base.schedule import Dated
+from offtake.base.money import Money, Rounding, minor_exponent
+from offtake.base.months import Month, local_midnight, month_of_date, plus_days
+from offtake.base.outcome import Refused
 from offtake.base.time import Interval
 
 
@@ -36,6 +46,45 @@ class Deadline:
     basis: tuple[str, ...]
 
 
+class DueKind(StrEnum):
+    """What a scheduled amount is: a fee is earned, a prepayment is owed back until it is drawn down."""
+
+    FEE = "fee"
+    PREPAYMENT = "prepayment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """What a clause schedules for one local month, before escalators and an early end; not rounded yet.
+
+    Units: `exact` in minor units of the agreement's currency.
+
+    Attributes:
+        month: the service month.
+        exact: the amount for the whole month, or for what is covered of it where `measured` is true.
+        basis: paths of the terms used.
+        tranche: the tranche it is for, or None for the whole agreement.
+        kind: fee or prepayment.
+        measured: it already counts only what is covered, so days aren't prorated again.
+    """
+
+    month: Month
+    exact: Fraction
+    basis: tuple[str, ...]
+    tranche: str | None = None
+    kind: DueKind = DueKind.FEE
+    measured: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factor:
+    """By how much a clause (an escalator, an index) multiplies a fee in a month, and why."""
+
+    value: Fraction
+    basis: tuple[str, ...]
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clause(Declared):
     """Base of all clauses. A clause says what follows from it; the defaults say nothing.
@@ -51,16 +100,67 @@ class Clause(Declared):
         """Problems that types can't tell; `path` is the clause's place in the file."""
         return ()
 
-    def scheduled(self, agreement: Agreement) -> Iterable[Dated]:
-        """Fees this clause fixes in advance, by service month, before any early end."""
+    def span(self, agreement: Agreement) -> tuple[Month, Month] | None:
+        """First and last month for which `owes` may say anything, or None for a clause that schedules nothing."""
+        return None
+
+    def owes(self, agreement: Agreement, month: Month) -> Iterable[Due]:
+        """What this clause fixes in advance for a month within its span."""
         return ()
+
+    def least(self, agreement: Agreement, month: Month) -> Iterable[Due]:
+        """What it makes owed for a month within its span even if nothing is taken, beyond what `owes` fixes."""
+        return ()
+
+    def factor(self, agreement: Agreement, path: str, month: Month) -> Factor | None:
+        """By how much it multiplies the fee of the clause at `path` in a month, or None for not at all."""
+        return None
 
     def deadlines(self, agreement: Agreement) -> Iterable[Deadline]:
         """Dates that follow from this clause."""
         return ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(Declared):
+    """Base of what parties do under an agreement: each is a fact of the book, and may change how it stands.
+
+    Each subclass sets `SECTION` (its section in a file of facts) and `KIND` (its kind of fact), and is listed
+    in `offtake.agreements.events.EVENTS`.
+
+    Attributes:
+        id: name of the event.
+        agreement: the agreement's id.
+        hypothetical: it was made up, and everything told of it says so.
+    """
+
+    SECTION: ClassVar[str]
+    KIND: ClassVar[str]
+    id: str
+    agreement: str
+    hypothetical: bool = False
+
+    @property
+    def day(self) -> date:
+        """The local day on which it counts as known."""
+        raise TypeError(f"{type(self).__name__} doesn't say on which day it counts")
+
+    @property
+    def by_operator(self) -> bool:
+        """Whether the operator acts, so that two of its people must agree (the rule of four eyes)."""
+        return False
+
+    def check(self, agreement: Agreement) -> Refused | date:
+        """Why it doesn't count under the agreement as it stands, or the day on which it takes effect."""
+        return self.day
+
+    def changed(self, agreement: Agreement, effective: date) -> Agreement:
+        """The agreement after it; most events change no term and are looked up in `happened`."""
+        return agreement
+
+
 C = TypeVar("C", bound=Clause)
+E = TypeVar("E", bound=Event)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +177,17 @@ class Tranche(Declared):
 
     Attributes:
         id: name within the agreement.
-        pools: pools of the fleet that may serve it, most preferred first.
-        quantity: how much, in the unit that `denominator` names.
-        denominator: GPUs, critical-IT megawatts, or none stated (then `quantity` is a planning
-            assumption in GPUs).
-        kw_per_gpu: converts critical-IT megawatts to GPUs.
+        pools: pools of the fleet that may serve it, most preferred first; a fleet's folder needs at least one.
+        quantity: how much, in the unit that `denominator` names; may be left out where it is `none`.
+        quantity_low: the least it may be, where a source gives a range.
+        quantity_high: the most it may be, where a source gives a range.
+        denominator: what the quantity counts; `none` where the agreement states money only (a quantity is
+            then a planning assumption in GPUs).
+        kw_per_gpu: converts megawatts to GPUs; see also `[conversion]`.
+        hardware: what it is, for people, such as "GB300 NVL72".
         start: first day, at local midnight.
-        through: last day included.
+        through: last day included; the header's `through` where all tranches end together.
+        tenor_months: instead of `through`, calendar months from `start`.
         firmness: firm, recallable or interruptible.
         steps: the quantity before it reaches `quantity`: each from its date on, the last until `full_from`.
         full_from: first day of the full quantity when there are steps.
@@ -93,25 +197,21 @@ class Tranche(Declared):
     """
 
     id: str
-    pools: Annotated[tuple[str, ...], MinLen(1)]
-    quantity: Annotated[Decimal, Gt(0), Le(10**9)]
+    pools: Annotated[tuple[str, ...], MinLen(1)] = ()
+    quantity: Annotated[Decimal, Gt(0), Le(10**12)] | None = None
+    quantity_low: Annotated[Decimal, Gt(0), Le(10**12)] | None = None
+    quantity_high: Annotated[Decimal, Gt(0), Le(10**12)] | None = None
     denominator: Denominator = Denominator.GPUS
     kw_per_gpu: Annotated[Decimal, Gt(0)] | None = None
+    hardware: str = ""
     start: date
     through: date
+    tenor_months: Annotated[int, Gt(0), Le(1_200)] | None = None
     firmness: TrancheFirmness = TrancheFirmness.FIRM
     steps: tuple[Step, ...] = ()
     full_from: date | None = None
     additive: bool = False
     queue: str | None = None
-
-    def gpus(self, quantity: Decimal) -> int:
-        """A quantity of this tranche in whole GPUs, rounded up in the offtaker's favour."""
-        if self.denominator is Denominator.CRITICAL_IT_MW:
-            if self.kw_per_gpu is None:
-                raise ValueError(f"tranche {self.id}: kw_per_gpu is needed to turn megawatts into GPUs")
-            quantity = quantity * 1000 / self.kw_per_gpu
-        return int(quantity.to_integral_value(rounding="ROUND_CEILING"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +228,17 @@ class Agreement(Declared):
         time_zone: of all its dates and months.
         hours: convention for $ per GPU-hour.
         rounding: of its charges.
+        covers: what its fees pay for; see `Covers`.
         tranches: dated blocks of capacity.
         clauses: what it provides, in the order of the file; each with its path.
         sheet: provenance of every term.
         ends_on: first day no longer covered, when ended early; None means it runs its term.
+        ended_by: what ended it early: the path of a clause, or empty.
+        happened: events that count, in the order in which they were recorded, each with the day it took effect.
+        accepted: by tranche, the first day for which its own fees are owed, where that isn't its `start`.
+        extended_months: calendar months by which options have extended the term.
+        earlier: texts that held before this one, oldest first, each with the first day it no longer held.
+        series: published indices, tariffs and price histories by name, as far as they are known.
     """
 
     id: str
@@ -143,10 +250,17 @@ class Agreement(Declared):
     time_zone: str
     hours: HoursConvention = HoursConvention.CALENDAR
     rounding: Rounding = Rounding.HALF_EVEN
+    covers: Covers = Covers.COMPUTE
     tranches: Annotated[tuple[Tranche, ...], MinLen(1)]
     clauses: tuple[tuple[str, Clause], ...] = ()
     sheet: TermSheet = field(default_factory=lambda: TermSheet({}))
     ends_on: date | None = None
+    ended_by: str = ""
+    happened: tuple[tuple[Any, date], ...] = ()
+    accepted: Mapping[str, date] = field(default_factory=dict)
+    extended_months: int = 0
+    earlier: tuple[tuple[date, Agreement], ...] = ()
+    series: Mapping[str, Series] = field(default_factory=dict)
 
     def all_of(self, kind: type[C]) -> tuple[tuple[str, C], ...]:
         """Every clause of a kind, with its path."""
@@ -156,6 +270,43 @@ class Agreement(Declared):
         """The first clause of a kind with its path, or None."""
         return next(iter(self.all_of(kind)), None)
 
+    def events_of(self, kind: type[E]) -> tuple[tuple[E, date], ...]:
+        """Every event of a kind that counts, with the day it took effect."""
+        return tuple((event, day) for event, day in self.happened if isinstance(event, kind))
+
+    def tranche_of(self, id_: str) -> Tranche:
+        """The tranche of that name.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        for tranche in self.tranches:
+            if tranche.id == id_:
+                return tranche
+        raise KeyError(id_)
+
+    def texts(self) -> tuple[tuple[Agreement, date | None, date | None], ...]:
+        """Every text with the days it holds: from (None: from the beginning) and until (None: to the end).
+
+        Earlier texts see what has happened since.
+        """
+        if not self.earlier:
+            return ((self, None, None),)
+        found = []
+        since: date | None = None
+        for until, text in self.earlier:
+            then = replace(
+                text,
+                ends_on=self.ends_on,
+                ended_by=self.ended_by,
+                happened=self.happened,
+                accepted=self.accepted,
+                series=self.series,
+            )
+            found.append((then, since, until))
+            since = until
+        return (*found, (replace(self, earlier=()), since, None))
+
     def path_of(self, clause: Clause) -> str:
         """Where a clause stands in the file."""
         return next(path for path, other in self.clauses if other is clause)
@@ -163,6 +314,10 @@ class Agreement(Declared):
     def money(self, amount: Decimal) -> Money:
         """An amount of the agreement in its currency."""
         return Money.from_major(amount, self.currency)
+
+    def minor(self, amount: Decimal) -> Fraction:
+        """An amount of the agreement in minor units of its currency, exact and not rounded."""
+        return Fraction(amount) * Fraction(10 ** minor_exponent(self.currency))
 
     def midnight(self, day: date) -> int:
         """The instant a local date of this agreement begins."""
@@ -187,6 +342,33 @@ class Agreement(Declared):
         """The first day no longer covered."""
         return self.term_end if self.ends_on is None else min(self.ends_on, self.term_end)
 
-    def ending(self, day: date) -> Agreement:
-        """The same agreement, ended early: `day` is the first day no longer covered."""
-        return replace(self, ends_on=day if self.ends_on is None else min(day, self.ends_on))
+    def extended(self, last: Month) -> Month:
+        """A clause's last month, moved along by options where it was the term's last."""
+        if not self.extended_months:
+            return last
+        before = month_of_date(plus_days(self.term_end, -1)).plus(-self.extended_months)
+        return last.plus(self.extended_months) if last >= before else last
+
+    def ending(self, day: date, by: str = "") -> Agreement:
+        """The same agreement, ended early: `day` is the first day no longer covered, `by` what ends it."""
+        if self.ends_on is not None and self.ends_on <= day:
+            return self
+        return replace(self, ends_on=day, ended_by=by)
+
+    def with_tranche(self, id_: str, **changes: Any) -> Agreement:
+        """The same agreement with some terms of one tranche changed."""
+        tranches = tuple(replace(t, **changes) if t.id == id_ else t for t in self.tranches)
+        return replace(self, tranches=tranches)
+
+
+def after_events(agreement: Agreement, events: Sequence[Event]) -> Agreement:
+    """The agreement as it stands after events, in the order in which they were recorded.
+
+    An event that doesn't count under the agreement as it then stands is passed over.
+    """
+    for event in events:
+        effective = event.check(agreement)
+        if isinstance(effective, date):
+            agreement = event.changed(agreement, effective)
+            agreement = replace(agreement, happened=(*agreement.happened, (event, effective)))
+    return agreement

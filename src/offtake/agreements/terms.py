@@ -35,11 +35,34 @@ class HoursConvention(StrEnum):
 
 
 class Denominator(StrEnum):
-    """What a tranche's quantity counts."""
+    """What a tranche's quantity counts.
+
+    Critical-IT megawatts reach the equipment; gross megawatts include cooling and losses, so one isn't the
+    other. `NONE`: the agreement states money and no quantity; a quantity given beside it is a planning
+    assumption in GPUs.
+    """
 
     GPUS = "gpus"
+    NODES = "nodes"
+    RACKS = "racks"
     CRITICAL_IT_MW = "critical_it_mw"
+    GROSS_MW = "gross_mw"
+    GPU_HOURS = "gpu_hours"
     NONE = "none"
+
+
+class Covers(StrEnum):
+    """What an agreement's fees pay for; agreements that differ in it have no price in common.
+
+    `COMPUTE`: GPUs with the nodes, network, space and power they need, as one bundle. `OTHER_COMPUTE`: such a
+    bundle on other accelerators. `SPACE_AND_POWER`: a place for the offtaker's own equipment.
+    `UNSOLD_CAPACITY`: whatever the operator leaves unsold, up to a cap.
+    """
+
+    COMPUTE = "compute"
+    OTHER_COMPUTE = "other_compute"
+    SPACE_AND_POWER = "space_and_power"
+    UNSOLD_CAPACITY = "unsold_capacity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

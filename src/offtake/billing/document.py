@@ -39,6 +39,7 @@ class Document:
         lines: one for each charge.
         total: their sum.
         fixed_in_advance: its fees are for a month that is still to be delivered.
+        corrects: numbers of the documents whose lines it corrects; empty when it corrects nothing.
     """
 
     number: str
@@ -54,6 +55,7 @@ class Document:
     lines: tuple[Charge, ...]
     total: Money
     fixed_in_advance: bool = False
+    corrects: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         summed = total((line.amount for line in self.lines), self.currency)
@@ -79,6 +81,7 @@ def document(
     sequence: int,
     issued_at: int,
     fixed_in_advance: bool = False,
+    corrects: tuple[str, ...] = (),
 ) -> Document:
     """A document for a month's charges: a credit note when they sum to less than nothing."""
     lines = tuple(charges)
@@ -99,6 +102,7 @@ def document(
         lines=lines,
         total=amount,
         fixed_in_advance=fixed_in_advance,
+        corrects=corrects,
     )
 
 

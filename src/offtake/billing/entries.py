@@ -7,7 +7,18 @@ from offtake.billing.document import Document
 from offtake.ledger.model import Entry, entry
 from offtake.rating.model import Kind
 
-_INCOME = {Kind.FEE: "income.fees", Kind.USAGE: "income.usage", Kind.CREDIT: "income.credits"}
+_ACCOUNTS = {
+    Kind.FEE: "income.fees",
+    Kind.USAGE: "income.usage",
+    Kind.CREDIT: "income.credits",
+    Kind.PASS_THROUGH: "income.pass_through",
+    Kind.PREPAYMENT: "liabilities.prepaid",
+    Kind.DRAWDOWN: "liabilities.prepaid",
+    Kind.INTEREST: "income.interest",
+    Kind.DAMAGES: "income.damages",
+    Kind.TAX: "liabilities.tax",
+}
+"""Where the other leg of a line goes, by what it is: money paid before it is earned is owed, not income."""
 
 
 def receivable(agreement: str) -> str:
@@ -26,12 +37,12 @@ def unapplied(agreement: str) -> str:
 
 
 def entry_for_document(doc: Document) -> Entry:
-    """Receivable against income by kind of line; against deferred revenue when billed in advance."""
+    """Receivable against accounts by kind of line; fees billed in advance are deferred."""
     legs = [(receivable(doc.agreement), doc.total)]
     for kind in Kind:
-        amount = total((line.amount for line in doc.lines if line.kind is kind), doc.currency)
-        account = deferred(doc.agreement) if doc.fixed_in_advance else f"{_INCOME[kind]}.{doc.agreement}"
-        legs.append((account, -amount))
+        amount = _of_kind(doc, kind)
+        waits = doc.fixed_in_advance and kind is Kind.FEE
+        legs.append((deferred(doc.agreement) if waits else _account(kind, doc.agreement), -amount))
     what = doc.kind.value.replace("_", " ")
     return entry(
         f"{doc.number}/issue", doc.issued_at, f"{doc.offtaker}: {what} {doc.number} for {doc.month}", legs
@@ -39,12 +50,18 @@ def entry_for_document(doc: Document) -> Entry:
 
 
 def entry_for_month(doc: Document, at: int) -> Entry:
-    """A month billed in advance is earned when it has ended."""
-    legs = [
-        (deferred(doc.agreement), doc.total),
-        (f"{_INCOME[Kind.FEE]}.{doc.agreement}", -doc.total),
-    ]
+    """The fees of a month billed in advance are earned when it has ended."""
+    fees = _of_kind(doc, Kind.FEE)
+    legs = [(deferred(doc.agreement), fees), (_account(Kind.FEE, doc.agreement), -fees)]
     return entry(f"{doc.number}/earned", at, f"{doc.offtaker}: {doc.month} earned", legs)
+
+
+def _account(kind: Kind, agreement: str) -> str:
+    return f"{_ACCOUNTS[kind]}.{agreement}"
+
+
+def _of_kind(doc: Document, kind: Kind) -> Money:
+    return total((line.amount for line in doc.lines if line.kind is kind), doc.currency)
 
 
 def entry_for_unapplied(id_: str, agreement: str, at: int, amount: Money) -> Entry:

@@ -5,31 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from offtake.agreements.derive import entitlement
+from offtake.agreements.events.recall import recalled
 from offtake.agreements.model import Agreement
 from offtake.base.curve import Curve, maximum
 from offtake.claims.model import Claim, Firmness
 
 
-def claims_of(
-    agreement: Agreement, *, owed_per_gpu_month: int = 0, recalled: Mapping[str, Curve] | None = None
-) -> tuple[Claim, ...]:
+def claims_of(agreement: Agreement, *, owed_per_gpu_month: int = 0) -> tuple[Claim, ...]:
     """One claim for each tranche, for its entitlement less what was recalled.
 
     A tranche that runs in a queue makes none: the queue's claim holds for it.
 
     Args:
-        agreement: as it stands, an early end included.
+        agreement: as it stands, an early end and recalls included.
         owed_per_gpu_month: what one GPU short for a month puts at stake, in minor units.
-        recalled: by tranche, GPUs taken back over time.
     """
-    recalled = recalled or {}
+    taken_back = recalled(agreement)
     claims = []
     for tranche in agreement.tranches:
         if tranche.queue is not None:
             continue
         gpus = entitlement(agreement, tranche).value
-        if tranche.id in recalled:
-            gpus = maximum(gpus - recalled[tranche.id], Curve.zero())
+        if tranche.id in taken_back:
+            gpus = maximum(gpus - taken_back[tranche.id], Curve.zero())
         claims.append(
             Claim(
                 id=f"{agreement.id}/{tranche.id}",

@@ -8,29 +8,37 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from offtake.agreements.derive import deadlines, entitlement, fee_schedule, implied_rate, values
+from offtake.agreements.derive import deadlines, entitlement, implied_rate, values
+from offtake.agreements.schedule import fee_schedule
 from offtake.agreements.model import Agreement
 from offtake.agreements.terms import Denominator, HoursConvention
 from offtake.base.errors import BadInput, Problem
+from offtake.base.money import total
+from offtake.base.months import Month, parse_month
+from offtake.base.outcome import Refused
 from offtake.base.schedule import Dated, Schedule
-from offtake.cli.options import Json, check_agreement_known, opened
+from offtake.cli.options import Json, RefusedByRule, check_agreement_known, opened
 from offtake.cli.show import emit, figure, money, table
 from offtake.formats.agreement import parse_agreement
 from offtake.formats.plain import to_plain
+from offtake.workflows.suppose import Owing, charges_of
 from offtake.workflows.view import agreement_of
 
 app = typer.Typer(help="Agreements: check files, show what follows from them.", no_args_is_help=True)
 
 
 def _load(path: Path) -> Agreement:
+    return parse_agreement(_text(path), str(path))
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         remedy = "name a file, or an id together with --book"
         raise BadInput(
             [Problem(where=str(path), code="unreadable", message=str(error), remedy=remedy)]
         ) from error
-    return parse_agreement(text, str(path))
 
 
 @app.command()
@@ -77,6 +85,103 @@ def show(
             check_agreement_known(target, agreement)
             found = agreement_of(target.state, agreement)
     emit(json_, _plain(found), lambda out: _draw(out, found))
+
+
+@app.command()
+def charges(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An agreement file.")],
+    facts: Annotated[
+        Path | None,
+        typer.Option("--facts", help="What happened, in TOML; everything as agreed when left out."),
+    ] = None,
+    amendment: Annotated[
+        list[Path] | None, typer.Option("--amendment", help="An amendment's file; may be repeated.")
+    ] = None,
+    first: Annotated[str | None, typer.Option("--first", help="First month, such as 2027-01.")] = None,
+    last: Annotated[str | None, typer.Option("--last", help="Last month.")] = None,
+    json_: Json = False,
+) -> None:
+    """What an agreement owes month by month for facts that are supposed; checks what the facts expect."""
+    months = _months(first, last)
+    owing = charges_of(
+        _text(file),
+        str(file),
+        _text(facts) if facts else "",
+        str(facts or ""),
+        months=months,
+        amendments=[(_text(one), str(one)) for one in amendment or ()],
+    )
+    emit(json_, _owing_plain(owing), lambda out: _draw_owing(out, owing))
+    if owing.misses and not json_:
+        raise RefusedByRule(_missed(owing))
+    if owing.misses:
+        raise typer.Exit(6)
+
+
+def _months(first: str | None, last: str | None) -> tuple[Month, Month] | None:
+    if first is None and last is None:
+        return None
+    try:
+        return parse_month(first or last or ""), parse_month(last or first or "")
+    except ValueError as error:
+        remedy = "write months like 2027-01"
+        problem = Problem(where="--first/--last", code="bad_month", message=str(error), remedy=remedy)
+        raise BadInput([problem]) from error
+
+
+def _missed(owing: Owing) -> Refused:
+    parts = [f"{m.month} {m.clause}: {m.expected} expected, {m.found} found" for m in owing.misses]
+    return Refused(code="not_as_expected", sentence="; ".join(parts))
+
+
+def _owing_plain(owing: Owing) -> dict[str, Any]:
+    return {
+        "agreement": owing.agreement.id,
+        "currency": owing.agreement.currency,
+        "months": [
+            {
+                "month": str(facts.month),
+                "charges": [
+                    {
+                        "clause": c.clause,
+                        "kind": str(c.kind),
+                        "amount": str(c.amount.major),
+                        "text": c.text,
+                        "basis": list(c.basis),
+                        "assumed": list(c.assumed),
+                    }
+                    for c in rated.charges
+                ],
+            }
+            for facts, rated in owing.months
+        ],
+        "refused": [{"what": what, "code": r.code, "why": r.sentence} for what, r in owing.refused],
+        "expected": owing.expected,
+        "misses": [
+            {
+                "month": str(m.month),
+                "clause": m.clause,
+                "expected": str(m.expected.major),
+                "found": str(m.found.major),
+            }
+            for m in owing.misses
+        ],
+    }
+
+
+def _draw_owing(out: Console, owing: Owing) -> None:
+    rows = table("", "month", ">amount", "clause", "what for")
+    for c in owing.charges:
+        rows.add_row(str(c.month), f"{c.amount.major:,}" + ("*" if c.assumed else ""), c.clause, c.text)
+    out.print(rows)
+    whole = total((c.amount for c in owing.charges), owing.agreement.currency)
+    out.print(
+        f"{whole} in all" + (", * rests on an assumption" if any(c.assumed for c in owing.charges) else "")
+    )
+    for what, refused in owing.refused:
+        out.print(f"{what} doesn't count: {refused.sentence}")
+    if owing.expected and not owing.misses:
+        out.print(f"All {owing.expected} expected charges came out.")
 
 
 def _plain(agreement: Agreement) -> dict[str, Any]:

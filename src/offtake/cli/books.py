@@ -347,6 +347,7 @@ def plain_totals(known: Report) -> dict[str, Any]:
                 "adjustments": str(line.adjustments.major),
                 "usage": str(line.usage.major),
                 "credits": str(line.credits.major),
+                "other": str(line.other.major),
                 "invoiced": str(line.invoiced.major),
                 "remaining": str(line.remaining.major),
                 "outstanding": str(line.outstanding.major),
@@ -374,7 +375,7 @@ def draw_totals(out: Console, known: Report) -> None:
         filled(
             f"{known.operator}, billed through {day(known.window.end - 1, known.time_zone)}",
             (
-                "agreement", ">ramp", ">fee", ">adjusted", ">usage, deficiency", ">credits", ">invoiced",
+                "agreement", ">ramp", ">fee", ">adjusted", ">usage, deficiency", ">credits", ">other", ">invoiced",
                 ">still to invoice", ">GPU-hours taken", ">of entitled",
             ),
             [_billed(line) for line in known.agreements],
@@ -407,6 +408,7 @@ def _billed(line: AgreementLine) -> tuple[str, ...]:
         starred(line.adjustments, "adjustments" in line.assumed),
         starred(line.usage, "usage" in line.assumed),
         starred(line.credits, "credits" in line.assumed),
+        starred(line.other, "other" in line.assumed),
         starred(line.invoiced, bool(line.assumed)),
         money(line.remaining),
         hours(sum(month.taken for month in line.months)),
@@ -429,6 +431,7 @@ def _sums(known: Report) -> list[tuple[str, ...]]:
                     starred(sums.adjustments, "adjustments" in parts),
                     starred(sums.usage, "usage" in parts),
                     starred(sums.credits, "credits" in parts),
+                    starred(sums.other, "other" in parts),
                     starred(sums.invoiced, bool(parts)),
                     money(sums.remaining),
                     hours(sums.taken),

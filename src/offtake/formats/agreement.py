@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated, Any
 
 from annotated_types import MinLen
 
+from offtake.agreements.catalogue import CLAUSES
 from offtake.agreements.check import check_agreement
-from offtake.agreements.clauses import CLAUSES
 from offtake.agreements.model import Agreement, Clause, Tranche
-from offtake.agreements.terms import HoursConvention, Provenance, TermSheet
+from offtake.agreements.terms import Covers, HoursConvention, Provenance, TermSheet
 from offtake.base.declared import Declared
 from offtake.base.errors import BadInput, Problem
 from offtake.base.money import Rounding
+from offtake.base.months import plus_days, plus_months
+from offtake.formats.amendment import Amendment, amended
 from offtake.formats.toml import parse_toml, read, unknown_key, unwrap
+
+TENOR_MONTHS_MAX = 1_200
+
+Versions = tuple[tuple[date | None, Agreement], ...]
+"""Texts in force one after the other, each with the first day it holds; None for the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +37,8 @@ class _Header(Declared):
     time_zone: str
     hours: HoursConvention = HoursConvention.CALENDAR
     rounding: Rounding = Rounding.HALF_EVEN
+    covers: Covers = Covers.COMPUTE
+    through: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,26 +46,59 @@ class _Tranches(Declared):
     tranche: Annotated[tuple[Tranche, ...], MinLen(1)]
 
 
-def parse_agreement(text: str, where: str) -> Agreement:
+def parse_agreement(text: str, where: str, *, amendments: Sequence[Amendment] = ()) -> Agreement:
     """Read an agreement.
 
     Args:
         text: the file.
         where: its name, for problems.
+        amendments: applied one after the other.
 
     Raises:
         BadInput: with every problem found, each with its path, the offending value and what is expected.
     """
+    node = parse_toml(text, where)
+    for amendment in amendments:
+        node = amended(node, amendment)
+        where = f"{where} as amended by {amendment.where}"
+    return _agreement(node, where)
+
+
+def spliced(versions: Versions) -> Agreement:
+    """The last text, with those before it beside it."""
+    pairs = zip(versions, versions[1:], strict=False)
+    earlier = tuple((until, text) for (_, text), (until, _) in pairs if until is not None)
+    return replace(versions[-1][1], earlier=earlier)
+
+
+def parse_versions(text: str, where: str, amendments: Sequence[Amendment]) -> Versions:
+    """An agreement's texts one after the other.
+
+    Raises:
+        BadInput: with every problem of any of them.
+    """
+    ordered = sorted(amendments, key=lambda a: (a.header.effective, a.header.number))
+    found: list[tuple[date | None, Agreement]] = [(None, parse_agreement(text, where))]
+    for count, amendment in enumerate(ordered, start=1):
+        text_ = parse_agreement(text, where, amendments=ordered[:count])
+        if found[-1][0] == amendment.header.effective:
+            found.pop()
+        found.append((amendment.header.effective, text_))
+    return tuple(found)
+
+
+def _agreement(node: dict[str, Any], where: str) -> Agreement:
     found: dict[str, Provenance] = {}
     problems: list[Problem] = []
-    node = unwrap(parse_toml(text, where), "", found, problems)
+    node = unwrap(node, "", found, problems)
+    _fill_ends(node, found)
     header = read(_Header, node.pop("agreement", {}), "agreement", problems)
     tranches = read(_Tranches, {"tranche": node.pop("tranche", [])}, "", problems)
     clauses = _clauses(node, problems)
     if header is None or tranches is None:
         raise BadInput([problem.within(where) for problem in problems])
     agreement = Agreement(
-        **{name: getattr(header, name) for name in _Header.__dataclass_fields__},
+        **{name: getattr(header, name) for name in _Header.__dataclass_fields__ if name != "through"},
         tranches=tranches.tranche,
         clauses=tuple(clauses),
         sheet=TermSheet(found),
@@ -67,6 +110,25 @@ def parse_agreement(text: str, where: str) -> Agreement:
     if problems or meant:
         raise BadInput([*(problem.within(where) for problem in problems), *meant])
     return agreement
+
+
+def _fill_ends(node: dict[str, Any], found: dict[str, Provenance]) -> None:
+    """Give each tranche without `through` its end: of its own tenor, or the common one of the header."""
+    header, tranches = node.get("agreement", {}), node.get("tranche", [])
+    if not isinstance(header, dict) or not isinstance(tranches, list):
+        return  # reported as a wrong shape when it is read
+    for i, tranche in enumerate(tranches):
+        if not isinstance(tranche, dict) or "through" in tranche:
+            continue
+        months, start = tranche.get("tenor_months"), tranche.get("start")
+        if isinstance(months, int) and 0 < months <= TENOR_MONTHS_MAX and isinstance(start, date):
+            tranche["through"], of = plus_days(plus_months(start, months), -1), f"tranche[{i}].tenor_months"
+        elif "through" in header:
+            tranche["through"], of = header["through"], "agreement.through"
+        else:
+            continue
+        if of in found:
+            found[f"tranche[{i}].through"] = found[of]
 
 
 def _clauses(node: dict[str, Any], problems: list[Problem]) -> list[tuple[str, Clause]]:

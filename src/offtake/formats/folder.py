@@ -10,7 +10,7 @@ workload/*.parquet  jobs or recorded readings, where ``[workload]`` names them (
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ from offtake.base.time import Interval
 from offtake.claims.model import Firmness
 from offtake.fleet.capacity import check_fleet
 from offtake.fleet.model import Fleet
-from offtake.formats.agreement import parse_agreement
+from offtake.formats.agreement import parse_agreement, parse_versions, spliced
+from offtake.formats.amendment import Amendment, is_amendment, parse_amendment
 from offtake.formats.demand import (
     Demand,
     DemandDeclaration,
@@ -124,6 +125,9 @@ class Folder:
     """Everything a folder says, valid as a whole.
 
     Attributes:
+        agreements: by id, with their amendments spliced in.
+        places: by agreement, the file it is in.
+        amendments: by file.
         texts: the text of ``fleet.toml`` and of each agreement, by relative path; what the book records.
         digest: hash of every file a run reads, so that a run isn't gone on with after a change.
     """
@@ -136,6 +140,8 @@ class Folder:
     demands: tuple[Demand, ...]
     takes: tuple[TakeDeclaration, ...]
     scenario: Scenario
+    places: Mapping[str, str] = field(default_factory=dict)
+    amendments: Mapping[str, Amendment] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
 
@@ -153,7 +159,7 @@ def load_folder(path: Path) -> Folder:
     settings = _attempt(problems, parse_settings, texts.get("offtake.toml", ""), "offtake.toml")
     fleet = _attempt(problems, parse_fleet, texts.get("fleet.toml", ""), "fleet.toml")
     pools = [pool.id for pool in fleet[0].pool] if fleet else None
-    agreements = _agreements(texts, pools, problems)
+    agreements, places, amendments = _agreements(texts, pools, problems)
     demands, takes = _demands(path, texts, settings, pools, problems)
     scenario = (
         _attempt(
@@ -177,6 +183,8 @@ def load_folder(path: Path) -> Folder:
         fleet=fleet[0],
         fleet_assumptions=fleet[1],
         agreements=agreements,
+        places=places,
+        amendments=amendments,
         demands=demands,
         takes=takes,
         scenario=scenario,
@@ -327,26 +335,62 @@ def parse_fleet(text: str, where: str) -> tuple[Fleet, tuple[tuple[str, Provenan
 
 def _agreements(
     texts: Mapping[str, str], pools: list[str] | None, problems: list[Problem]
-) -> dict[str, Agreement]:
+) -> tuple[dict[str, Agreement], dict[str, str], dict[str, Amendment]]:
+    """Agreements with their amendments spliced in, the file of each, and the amendments by file."""
+    files = {name: text for name, text in texts.items() if name.startswith("agreements/")}
+    amendments = {
+        name: amendment
+        for name, text in files.items()
+        if is_amendment(text)
+        and (amendment := _attempt(problems, parse_amendment, text, name)) is not None
+    }
     agreements: dict[str, Agreement] = {}
-    for name, text in texts.items():
-        if not name.startswith("agreements/"):
+    places: dict[str, str] = {}
+    for name, text in files.items():
+        if is_amendment(text):
             continue
-        agreement = _attempt(problems, parse_agreement, text, name)
-        if agreement is None:
+        first = _attempt(problems, parse_agreement, text, name)
+        if first is None:
             continue
-        if pools is not None:
-            problems += check_pools(agreement, pools, name)
-        if agreement.id in agreements:
+        if first.id in agreements:
             problems.append(
                 Problem(
                     where=f"{name}: agreement.id",
                     code="duplicate",
-                    message=f"another file already has the agreement {agreement.id!r}",
+                    message=f"another file already has the agreement {first.id!r}",
                 )
             )
-        agreements[agreement.id] = agreement
-    return agreements
+        own = [a for a in amendments.values() if a.header.of == first.id]
+        versions = _attempt(problems, parse_versions, text, name, own)
+        agreements[first.id], places[first.id] = (spliced(versions) if versions else first), name
+        for version in (v[1] for v in versions or ()):
+            if pools is not None:
+                problems.extend(p for p in check_pools(version, pools, name) if p not in problems)
+    problems.extend(_check_amendments(amendments, agreements))
+    return agreements, places, amendments
+
+
+def _check_amendments(
+    amendments: Mapping[str, Amendment], agreements: Mapping[str, Agreement]
+) -> Iterable[Problem]:
+    seen: dict[tuple[str, int], str] = {}
+    for name, amendment in amendments.items():
+        head = amendment.header
+        if head.of not in agreements:
+            yield Problem(
+                where=f"{name}: amendment.of",
+                code="unknown_agreement",
+                message=f"there is no agreement {head.of!r}",
+                remedy=f"agreements are {', '.join(agreements)}",
+            )
+        if (head.of, head.number) in seen:
+            yield Problem(
+                where=f"{name}: amendment.number",
+                code="duplicate",
+                message=f"{seen[head.of, head.number]} is already amendment {head.number} of {head.of!r}",
+                remedy="number amendments 1, 2, 3, …",
+            )
+        seen.setdefault((head.of, head.number), name)
 
 
 def _demands(

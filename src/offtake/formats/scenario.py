@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Gt, MinLen
 
-from offtake.agreements.clauses.delivery import Remedy
+from offtake.agreements.catalogue import EVENTS
 from offtake.agreements.clauses.monthly_fee import check_amount
-from offtake.agreements.model import Agreement
-from offtake.agreements.terms import Side
+from offtake.agreements.model import Agreement, Event
 from offtake.base.declared import Declared
 from offtake.base.errors import BadInput, Problem
 from offtake.base.time import parse_instant
 from offtake.fleet.capacity import unknown_pool
 from offtake.fleet.model import Fleet
-from offtake.formats.toml import parse_toml, read, unwrap
+from offtake.formats.toml import known_keys, parse_toml, read, unknown_key, unwrap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,38 +52,6 @@ class ScenarioDelivery(Declared):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScenarioNotice(Declared):
-    """A notice of termination that a simulation meets."""
-
-    id: str
-    agreement: str
-    by: Side
-    given: date
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScenarioElection(Declared):
-    """An offtaker's choice after a missed delivery."""
-
-    id: str
-    agreement: str
-    choice: Remedy
-    made: date
-    gpus: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScenarioRecall(Declared):
-    """A recall that the operator gives notice of."""
-
-    id: str
-    agreement: str
-    tranche: str
-    gpus: Annotated[int, Gt(0)]
-    given: date
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioPayment(Declared):
     """Money that came in on a day.
 
@@ -103,15 +70,17 @@ class Scenario(Declared):
 
     Attributes:
         hypothetical: they were made up; true in a simulation unless it says otherwise, never in a live book.
+        payment: money that came in.
+        outage: GPUs that stop working for a while.
+        delivery: build-out blocks that arrive otherwise than planned.
+        events: what parties do under their agreements, each in a section of its own, such as `[[notice]]`.
     """
 
     hypothetical: bool | None = None
     payment: tuple[ScenarioPayment, ...] = ()
     outage: tuple[ScenarioOutage, ...] = ()
     delivery: tuple[ScenarioDelivery, ...] = ()
-    notice: tuple[ScenarioNotice, ...] = ()
-    election: tuple[ScenarioElection, ...] = ()
-    recall: tuple[ScenarioRecall, ...] = ()
+    events: tuple[Event, ...] = ()
 
 
 def parse_scenario(
@@ -124,12 +93,38 @@ def parse_scenario(
     """
     problems: list[Problem] = []
     node = unwrap(parse_toml(text, where), "", {}, problems)
+    events = read_events(node, problems)
     scenario = read(Scenario, node, "", problems)
+    if scenario is not None:
+        scenario = replace(scenario, events=tuple(event for _, event in events))
+        problems += [
+            unknown_agreement(f"{where}.agreement", event.agreement, list(agreements))
+            for where, event in events
+            if event.agreement not in agreements
+        ]
     if scenario is not None and fleet is not None:
         problems += _check_scenario(scenario, fleet, agreements)
     if scenario is None or problems:
         raise BadInput([problem.within(where) for problem in problems])
     return scenario
+
+
+def read_events(node: dict[str, Any], problems: list[Problem]) -> list[tuple[str, Event]]:
+    """Take the sections of events out of a parsed file: each event with its place, in the file's order."""
+    found = []
+    for section in [name for name in node if name in EVENTS]:
+        items = node.pop(section)
+        for i, item in enumerate(items if isinstance(items, list) else [items]):
+            path = f"{section}[{i}]"
+            if isinstance(item, dict) and "hypothetical" in item:
+                problems.append(
+                    unknown_key(f"{path}.hypothetical", "hypothetical", known_keys(EVENTS[section], []))
+                )
+                continue
+            event = read(EVENTS[section], item, path, problems)
+            if event is not None:
+                found.append((path, event))
+    return found
 
 
 def _check_scenario(scenario: Scenario, fleet: Fleet, agreements: Mapping[str, Agreement]) -> list[Problem]:
@@ -166,13 +161,11 @@ def _check_scenario(scenario: Scenario, fleet: Fleet, agreements: Mapping[str, A
         if payment.agreement in agreements:
             agreement = agreements[payment.agreement]
             problems += check_amount(agreement, f"payment[{i}].amount", payment.amount)
-    for kind in ("payment", "notice", "election", "recall"):
-        problems += [
-            unknown_agreement(f"{kind}[{i}].agreement", event.agreement, list(agreements))
-            for i, event in enumerate(getattr(scenario, kind))
-            if event.agreement not in agreements
-        ]
-    return problems
+    return problems + [
+        unknown_agreement(f"payment[{i}].agreement", payment.agreement, list(agreements))
+        for i, payment in enumerate(scenario.payment)
+        if payment.agreement not in agreements
+    ]
 
 
 def unknown_agreement(where: str, agreement: str, known: list[str]) -> Problem:

@@ -4,46 +4,166 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
-from offtake.agreements.events import Election
 from offtake.agreements.model import Agreement
+from offtake.base.curve import Curve
 from offtake.base.money import Money, round_rate, total
 from offtake.base.months import Month
 
 
 class Kind(StrEnum):
-    """What a charge is to the books."""
+    """What a charge is to the books.
+
+    Fees, usage and credits are revenue, and credits and reductions are shares of them; the rest isn't:
+    passed-through cost, money paid before it is earned and what is drawn of it, interest, damages and tax.
+    """
 
     FEE = "fee"
     USAGE = "usage"
     CREDIT = "credit"
+    PASS_THROUGH = "pass_through"
+    PREPAYMENT = "prepayment"
+    DRAWDOWN = "drawdown"
+    INTEREST = "interest"
+    DAMAGES = "damages"
+    TAX = "tax"
+
+
+EARNED = (Kind.FEE, Kind.USAGE, Kind.CREDIT)
+"""Kinds that reductions, credits and drawdowns are measured on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrancheFacts:
+    """What happened under one tranche in a month.
+
+    Units: GPU-seconds; curves in GPUs over time.
+
+    Attributes:
+        entitled: what it entitles to, recalls not deducted.
+        delivered: what was allocated, never above the entitlement.
+        taken: what was metered.
+        recalled: what recalls that count took back.
+        over: what was metered beyond the entitlement at each instant.
+        lost: entitlement not delivered, by cause.
+        out: GPUs that outages took from it over time, by pool; the pool is empty where it isn't known.
+    """
+
+    entitled: int = 0
+    delivered: int = 0
+    taken: int = 0
+    recalled: int = 0
+    over: int = 0
+    lost: Mapping[str, int] = field(default_factory=dict)
+    out: Mapping[str, Curve] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lot:
+    """A quantity that is carried from month to month, with the month it came from.
+
+    Units: those of its account, such as GPU-seconds or minor units.
+    """
+
+    month: Month
+    quantity: int
+
+
+Carried = Mapping[str, tuple[Lot, ...]]
+"""What an agreement carries from month to month, by account, oldest lot first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A change of what is carried: a rater answers it beside its charges.
+
+    Attributes:
+        account: path of the clause and a word, such as ``prepayment[0]/left``.
+        month: the month of the lot that changes.
+        quantity: added when positive, used or expired when negative.
+    """
+
+    account: str
+    month: Month
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Late:
+    """A document that was paid after its due date.
+
+    Attributes:
+        document: its number.
+        amount: what was paid late.
+        due: the day it was due.
+        paid: the day it was paid.
+    """
+
+    document: str
+    amount: Money
+    due: date
+    paid: date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonthFacts:
     """What happened under an agreement in one of its local months.
 
-    Units: GPU-seconds throughout.
+    Units: GPU-seconds throughout, except where an attribute says otherwise.
 
     Attributes:
-        entitled: what the agreement entitles to, recalls not deducted.
-        delivered: what was allocated, never above the entitlement.
-        taken: what was metered.
-        recalled: what recalls that count took back.
-        lost: entitlement not delivered, by cause.
-        election: a choice after a missed delivery that counts, if any.
+        month: which.
+        tranches: what happened under each tranche.
+        energy_wh: energy metered for the offtaker at its equipment, in watt-hours.
+        unsold: what of a pool nobody had claimed, by pool (for a capacity put).
+        late: documents paid in the month after their due date.
+        carried: what was carried into the month.
     """
 
     month: Month
-    entitled: int = 0
-    delivered: int = 0
-    taken: int = 0
-    recalled: int = 0
-    lost: Mapping[str, int] = field(default_factory=dict)
-    election: Election | None = None
+    tranches: Mapping[str, TrancheFacts] = field(default_factory=dict)
+    energy_wh: int = 0
+    unsold: Mapping[str, int] = field(default_factory=dict)
+    late: tuple[Late, ...] = ()
+    carried: Carried = field(default_factory=dict)
+
+    @property
+    def entitled(self) -> int:
+        """What the agreement entitles to, recalls not deducted."""
+        return sum(facts.entitled for facts in self.tranches.values())
+
+    @property
+    def delivered(self) -> int:
+        """What was allocated, never above the entitlement."""
+        return sum(facts.delivered for facts in self.tranches.values())
+
+    @property
+    def taken(self) -> int:
+        """What was metered."""
+        return sum(facts.taken for facts in self.tranches.values())
+
+    @property
+    def recalled(self) -> int:
+        """What recalls that count took back."""
+        return sum(facts.recalled for facts in self.tranches.values())
+
+    @property
+    def over(self) -> int:
+        """What was metered beyond the entitlement."""
+        return sum(facts.over for facts in self.tranches.values())
+
+    @property
+    def lost(self) -> Mapping[str, int]:
+        """Entitlement not delivered, by cause."""
+        found: dict[str, int] = {}
+        for facts in self.tranches.values():
+            for cause, gpu_seconds in facts.lost.items():
+                found[cause] = found.get(cause, 0) + gpu_seconds
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +173,12 @@ class Charge:
     Attributes:
         clause: path of the clause it comes from.
         month: service month.
-        kind: fee, usage or credit.
+        kind: what it is to the books.
         text: what it is, in plain English, with its quantity and rate.
         amount: negative for what the operator owes.
         basis: paths of the terms used.
         assumed: those of them that are assumptions.
+        tranche: the tranche it is for, or None.
     """
 
     clause: str
@@ -67,6 +188,7 @@ class Charge:
     amount: Money
     basis: tuple[str, ...]
     assumed: tuple[str, ...]
+    tranche: str | None = None
 
 
 def charge(
@@ -78,6 +200,7 @@ def charge(
     text: str,
     amount: Money,
     basis: tuple[str, ...],
+    tranche: str | None = None,
 ) -> Charge:
     """A charge that knows which of its terms are assumed."""
     return Charge(
@@ -88,12 +211,57 @@ def charge(
         amount=amount,
         basis=basis,
         assumed=agreement.sheet.assumed(basis),
+        tranche=tranche,
     )
 
 
-def flat_fee(agreement: Agreement, charges: Iterable[Charge]) -> Money:
-    """The month's fixed fee after what already lowered it; usage isn't part of it."""
-    return total((item.amount for item in charges if item.kind is Kind.FEE), agreement.currency)
+def flat_fee(agreement: Agreement, charges: Iterable[Charge], tranches: Iterable[str] | None = None) -> Money:
+    """The month's fixed fee after what already lowered it; usage isn't part of it.
+
+    Args:
+        agreement: for its currency.
+        charges: of the month.
+        tranches: only what is for these tranches, where given.
+    """
+    own = None if tranches is None else set(tranches)
+    return total(
+        (c.amount for c in charges if c.kind is Kind.FEE and (own is None or c.tranche in own)),
+        agreement.currency,
+    )
+
+
+def earned(agreement: Agreement, charges: Iterable[Charge]) -> Money:
+    """What of the charges is revenue: fees, usage and credits."""
+    return total((item.amount for item in charges if item.kind in EARNED), agreement.currency)
+
+
+def carried_after(carried: Carried, moves: Iterable[Move]) -> Carried:
+    """What is carried after moves; lots that are used up are gone."""
+    lots = {name: {lot.month: lot.quantity for lot in own} for name, own in carried.items()}
+    for move in moves:
+        own = lots.setdefault(move.account, {})
+        own[move.month] = own.get(move.month, 0) + move.quantity
+    return {
+        name: tuple(Lot(month=month, quantity=own[month]) for month in sorted(own) if own[month])
+        for name, own in sorted(lots.items())
+        if any(own.values())
+    }
+
+
+def left_of(lots: Iterable[Lot]) -> int:
+    """The sum of lots."""
+    return sum(lot.quantity for lot in lots)
+
+
+def oldest_first(account: str, lots: Iterable[Lot], wanted: int) -> tuple[tuple[Move, ...], int]:
+    """Use up to `wanted` of lots, oldest first: the moves, and how much was used."""
+    moves, used = [], 0
+    for lot in lots:
+        part = min(lot.quantity, wanted - used)
+        if part > 0:
+            moves.append(Move(account=account, month=lot.month, quantity=-part))
+            used += part
+    return tuple(moves), used
 
 
 def percent(share: Decimal) -> str:

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from offtake.agreements.clauses.delivery import Delivery
-from offtake.agreements.derive import fee_schedule
 from offtake.allocation.solver import SegmentSolver
 from offtake.base.months import month_of, months_through, plus_days
 from offtake.base.outcome import Refused
 from offtake.base.time import Interval, format_instant
-from offtake.billing.document import Received, in_advance, owed
+from offtake.billing.document import Received, owed
 from offtake.formats.folder import Folder
 from offtake.sim.workloads import workload_of
 from offtake.sim.world import Workload, read_meters
@@ -21,6 +20,7 @@ from offtake.workflows.apply import apply_folder, folder_facts
 from offtake.workflows.book import Book, Branch
 from offtake.workflows.happenings import Happening, happenings
 from offtake.workflows.record import record_event, record_payment, record_readings
+from offtake.workflows.settle import months_billed_early
 from offtake.workflows.tick import tick
 from offtake.workflows.view import agreement_ids, open_documents
 
@@ -178,9 +178,8 @@ class Simulation:
         yield from self._month_ends
         yield from (happening.at for happening in self._happenings)
         for agreement in self._folder.agreements.values():
-            if in_advance(agreement):
-                # a month has begun one second after it began: see settle._bill_in_advance
-                yield from (agreement.month(item.month).start + 1 for item in fee_schedule(agreement))
+            # a month has begun one second after it began: see settle._bill_in_advance
+            yield from (agreement.month(month).start + 1 for month in months_billed_early(agreement))
             for _, clause in agreement.all_of(Delivery):
                 yield agreement.midnight(plus_days(clause.due, 1))
                 yield agreement.midnight(plus_days(clause.grace_ends, 1))

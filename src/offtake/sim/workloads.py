@@ -9,6 +9,7 @@ import numpy as np
 
 from offtake.adapters.jobs import clipped, job_readings
 from offtake.agreements.model import Agreement, Tranche
+from offtake.agreements.units import gpus_of
 from offtake.base.curve import Curve
 from offtake.base.errors import BadInput, Problem
 from offtake.base.months import plus_days
@@ -188,7 +189,7 @@ def _queue(
         message = f"a queue's jobs run in one pool, not in {', '.join(declaration.pools)}"
         return [], [Problem(where=f"demand {declaration.id}: pools", code="one_pool", message=message)]
     gpus = demand.curve.min_over(folder.settings.window)
-    limits = {claim: tranche.gpus(tranche.quantity) for claim, (_, tranche) in own.items()}
+    limits = {claim: gpus_of(agreement, tranche) for claim, (agreement, tranche) in own.items()}
     problems = check_jobs(jobs, gpus=gpus, limits=limits, where=where)
     if problems:
         return [], problems

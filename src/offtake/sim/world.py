@@ -63,5 +63,5 @@ def curve_workload(folder: Folder) -> CurveWorkload:
 
 def read_meters(book: Book, workload: Workload, window: Interval) -> Readings:
     """What the simulated cluster ran in a window, under the plan in force."""
-    held = held_rows(book.state, book.lake, window)
+    held = held_rows(book.state.of("plan"), book.lake, window)
     return workload.readings(held, window, f"sim-{format_instant(window.start)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from offtake.fleet.capacity import PoolCapacity
 from offtake.store.fact import Fact
 from offtake.store.lake import Columns, Lake
 from offtake.workflows.book import OpenBook
-from offtake.workflows.state import Body, State, all_settled_before
+from offtake.workflows.state import Body, Item, State, all_settled_before
 from offtake.workflows.view import capacities_of, claims_in, fleet_of, operator_zone
 
 
@@ -188,7 +188,7 @@ def _placement(state: State, lake: Lake, at: int) -> dict[tuple[str, str], int]:
     """Who held what just before an instant, as far as today's fleet still has it in whole nodes."""
     placement: dict[tuple[str, str], int] = {}
     nodes = {pool.id: pool.gpus_per_node for pool in fleet_of(state).pool}
-    rows = held_rows(state, lake, Interval(at - 1, at))
+    rows = held_rows(state.of("plan"), lake, Interval(at - 1, at))
     for claim, pool, gpus in zip(rows.claim, rows.other, rows.gpus.tolist(), strict=True):
         if pool in nodes and gpus % nodes[pool] == 0:
             placement[claim, pool] = gpus
@@ -236,25 +236,24 @@ class Rows:
         """GPUs over time, all rows together."""
         return Curve.from_records(self.start, self.end, self.gpus)
 
-    def gpu_seconds_by_other(self) -> dict[str, int]:
-        """GPU-seconds by pool or cause."""
-        seconds = (self.end - self.start) * self.gpus
-        return {str(name): int(seconds[self.other == name].sum()) for name in sorted(set(self.other))}
+    def curve_by_other(self) -> dict[str, Curve]:
+        """GPUs over time by pool or cause."""
+        return {str(name): self._kept(self.other == name).curve for name in sorted(set(self.other))}
 
 
-def held_rows(state: State, lake: Lake, window: Interval) -> Rows:
+def held_rows(plans: Mapping[str, Item], lake: Lake, window: Interval) -> Rows:
     """Holdings in force within a window: each plan from its start until a later one replaces it."""
-    return _rows_in_force(state, lake, window, "held", "pool")
+    return _rows_in_force(plans, lake, window, "held", "pool")
 
 
-def short_rows(state: State, lake: Lake, window: Interval) -> Rows:
+def short_rows(plans: Mapping[str, Item], lake: Lake, window: Interval) -> Rows:
     """Shortfalls in force within a window, by cause."""
-    return _rows_in_force(state, lake, window, "short", "cause")
+    return _rows_in_force(plans, lake, window, "short", "cause")
 
 
-def _rows_in_force(state: State, lake: Lake, window: Interval, table: str, other: str) -> Rows:
-    plans = (item.body for _, item in sorted(state.of("plan").items()))
-    return rows_of(plans_in_force(plans, lake, window, table), other)
+def _rows_in_force(plans: Mapping[str, Item], lake: Lake, window: Interval, table: str, other: str) -> Rows:
+    bodies = (item.body for _, item in sorted(plans.items()))
+    return rows_of(plans_in_force(bodies, lake, window, table), other)
 
 
 def rows_of(parts: Iterable[tuple[Interval, Columns]], other: str) -> Rows:

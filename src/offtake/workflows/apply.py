@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from offtake.agreements.derive import Values, values
-from offtake.agreements.events import check_amendment
+from offtake.agreements.amend import check_amendment
 from offtake.allocation.plan import headroom
 from offtake.base.curve import Curve
 from offtake.base.outcome import Refused
@@ -21,7 +21,7 @@ from offtake.store.fact import Fact, Recorded
 from offtake.store.lake import Columns
 from offtake.workflows.allocate import supplies_of
 from offtake.workflows.book import Book, Branch, OpenBook
-from offtake.workflows.state import State
+from offtake.workflows.state import Body, State
 from offtake.workflows.view import (
     agreement_ids,
     agreement_of,
@@ -93,7 +93,8 @@ def _fleet(state: State, folder: Folder, now: int) -> Iterable[Fact]:
 def refusals(state: State, folder: Folder) -> list[Refused]:
     """Why a folder can't be applied to what a book holds.
 
-    Refusals: those of `check_amendment`, and `agreement_dropped` for an agreement without its file.
+    Refusals: those of `check_amendment`, `agreement_dropped` for an agreement without its file,
+    `amendment_dropped` for an amendment without its file.
     """
     found = [
         refused
@@ -101,26 +102,45 @@ def refusals(state: State, folder: Folder) -> list[Refused]:
         if id_ in state.of("agreement")
         and (refused := check_amendment(signed_agreement(state, id_), new)) is not None
     ]
-    return found + [
-        Refused(
-            code="agreement_dropped",
-            sentence=f"the book holds agreement {id_!r}, and the folder has no file for it; put it back: "
-            "an agreement ends by notice or by its dates",
-        )
-        for id_ in agreement_ids(state)
-        if id_ not in folder.agreements
-    ]
+    return (
+        found
+        + [
+            Refused(
+                code="agreement_dropped",
+                sentence=f"the book holds agreement {id_!r}, and the folder has no file for it; put it back: "
+                "an agreement ends by notice or by its dates",
+            )
+            for id_ in agreement_ids(state)
+            if id_ not in folder.agreements
+        ]
+        + [
+            Refused(
+                code="amendment_dropped",
+                sentence=f"the book holds amendment {id_}, and the folder has no file for it; put it back: "
+                "an amendment is undone by another one",
+            )
+            for id_ in sorted(state.of("amendment"))
+            if id_ not in {f"{a.header.of}/{a.header.number}" for a in folder.amendments.values()}
+        ]
+    )
 
 
 def _agreements(state: State, folder: Folder, now: int) -> Iterable[Fact]:
-    by_where = {name: text for name, text in folder.texts.items() if name.startswith("agreements/")}
-    ids = dict(zip(by_where, folder.agreements, strict=True))
-    for where, text in by_where.items():
-        body = {"toml": text, "where": where}
-        known = state.body("agreement", ids[where])
+    """Texts that the book doesn't have yet: restated ones hold from now on, amendments from their own day."""
+    for id_, where in folder.places.items():
+        body = {"toml": folder.texts[where], "where": where}
+        known = state.body("agreement", id_)
         if dict(known or {}) != body:
             kind = "agreement.signed" if known is None else "agreement.amended"
-            yield Fact(kind=kind, id=ids[where], effective_at=now, recorded_at=now, body=body)
+            yield Fact(kind=kind, id=id_, effective_at=now, recorded_at=now, body=body)
+    for where, amendment in sorted(folder.amendments.items(), key=lambda pair: pair[1].header.number):
+        head = amendment.header
+        said: Body = {"amendment": amendment.text, "number": head.number, "where": where}
+        if (state.body("amendment", f"{head.of}/{head.number}") or {}) != said:
+            effective = folder.agreements[head.of].midnight(head.effective)
+            yield Fact(
+                kind="agreement.amended", id=head.of, effective_at=effective, recorded_at=now, body=said
+            )
 
 
 def _demands(book: OpenBook, folder: Folder, now: int) -> Iterable[Fact]:

@@ -14,7 +14,7 @@ from offtake.base.time import format_instant
 from offtake.store.database import Database
 from offtake.store.fact import Fact, Recorded, chained, fact_bytes
 from offtake.store.lake import Lake, LakeOverlay
-from offtake.workflows.state import MANIFESTS, ON_DEMAND, Body, Key, State, fold
+from offtake.workflows.state import MANIFESTS, ON_DEMAND, Body, Item, Key, State, fold
 
 DATABASE = "book.sqlite"
 LAKE = "lake"
@@ -28,6 +28,10 @@ class OpenBook(Protocol):
 
     def append(self, facts: Sequence[Fact]) -> list[Recorded]:
         """Add facts and bring the state up to date."""
+        ...
+
+    def kept(self, kind: str) -> dict[str, Item]:
+        """Items of a kind that a tick doesn't hold in memory, such as documents."""
         ...
 
 
@@ -150,9 +154,13 @@ class Book:
         """All facts of a kind and id, in order."""
         return [item.fact for item in self.database.find_all(kind, id_)]
 
+    def kept(self, kind: str) -> dict[str, Item]:
+        """Items of a kind that a tick doesn't hold in memory, such as documents."""
+        return {id_: Item(seq, body) for _, id_, seq, body in self.database.items([kind])}
+
     def items(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Items of a kind that a tick doesn't need, such as documents."""
-        return {id_: body for _, id_, _, body in self.database.items([kind])}
+        """Bodies of a kind that a tick doesn't hold in memory."""
+        return {id_: dict(item.body) for id_, item in self.kept(kind).items()}
 
     def verify(self) -> tuple[int, int]:
         """Check every fact's hash, what is projected, and every table of the lake that a fact names.
@@ -233,6 +241,8 @@ class Branch:
         self.state = parent.state.copy()
         self.lake: Lake = LakeOverlay(parent.lake)
         self.tail: list[Recorded] = []
+        self._parent = parent
+        self._changed: dict[Key, Item | None] = {}
 
     def append(self, facts: Sequence[Fact]) -> list[Recorded]:
         """Add facts to the tail."""
@@ -240,9 +250,19 @@ class Branch:
         for fact in check_clock(self.state, facts):
             seq, previous = self.state.head[0] + 1, self.state.head[1]
             item = Recorded(seq=seq, fact=fact, hash=chained(previous, fact_bytes(fact, seq)))
-            recorded += [folded for folded, _ in fold(self.state, [item])]
+            for folded, change in fold(self.state, [item]):
+                recorded.append(folded)
+                for key, body in change.items.items():
+                    if key[0] in ON_DEMAND:
+                        self._changed[key] = None if body is None else Item(seq, body)
         self.tail += recorded
         return recorded
+
+    def kept(self, kind: str) -> dict[str, Item]:
+        """The parent's items of a kind, with what the tail changed."""
+        found: dict[str, Item | None] = {**self._parent.kept(kind)}
+        found.update({key[1]: item for key, item in self._changed.items() if key[0] == kind})
+        return {id_: item for id_, item in found.items() if item is not None}
 
 
 def check_clock(state: State, facts: Sequence[Fact]) -> Sequence[Fact]:

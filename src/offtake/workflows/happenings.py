@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
-from datetime import date
-from typing import Any
+from dataclasses import dataclass, replace
 
-from offtake.agreements.events import Election, Notice, RecallNotice
 from offtake.agreements.model import Agreement
 from offtake.base.months import local_midnight
 from offtake.base.time import parse_instant
 from offtake.billing.document import Received
 from offtake.fleet.model import Delivery, Fleet, Outage
 from offtake.formats.scenario import Scenario
-from offtake.workflows.record import Event
+from offtake.workflows.record import Happened
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +20,7 @@ class Happening:
 
     at: int
     what: str
-    event: Event
+    event: Happened
 
 
 def happenings(
@@ -71,13 +68,7 @@ def _deliveries(scenario: Scenario, fleet: Fleet) -> Iterable[Happening]:
 
 
 def _agreement_events(scenario: Scenario, agreements: Mapping[str, Agreement]) -> Iterable[Happening]:
-    """Payments, notices, elections and recalls are learnt at midnight of their day."""
-    made_up = _made_up(scenario)
-    events: list[tuple[date, Notice | Election | RecallNotice]] = [
-        *((n.given, Notice(**_fields(n), hypothetical=made_up)) for n in scenario.notice),
-        *((e.made, Election(**_fields(e), hypothetical=made_up)) for e in scenario.election),
-        *((r.given, RecallNotice(**_fields(r), hypothetical=made_up)) for r in scenario.recall),
-    ]
+    """Payments and what parties do are learnt at midnight of their day."""
     for payment in scenario.payment:
         agreement = agreements[payment.agreement]
         at = agreement.midnight(payment.received)
@@ -85,14 +76,10 @@ def _agreement_events(scenario: Scenario, agreements: Mapping[str, Agreement]) -
             id=payment.id, agreement=agreement.id, amount=agreement.money(payment.amount), received_at=at
         )
         yield Happening(at, f"payment {payment.id}", received)
-    for day, event in events:
-        what = type(event).__name__.lower()
-        yield Happening(agreements[event.agreement].midnight(day), f"{what} {event.id}", event)
+    for event in scenario.events:
+        at = agreements[event.agreement].midnight(event.day)
+        yield Happening(at, f"{event.SECTION} {event.id}", replace(event, hypothetical=_made_up(scenario)))
 
 
 def _made_up(scenario: Scenario) -> bool:
     return scenario.hypothetical is not False
-
-
-def _fields(declared: Any) -> dict[str, Any]:
-    return {field.name: getattr(declared, field.name) for field in fields(declared)}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from offtake.base.time import Interval
 from offtake.metering.readings import Readings
 from offtake.store.lake import Columns, Lake
-from offtake.workflows.state import State
+from offtake.workflows.state import Item
 
 
 def columns_of(readings: Readings) -> Columns:
@@ -39,11 +41,10 @@ def readings_of(columns: Columns) -> Readings:
     )
 
 
-def readings_in(state: State, lake: Lake, period: Interval) -> list[Readings]:
+def readings_in(batches: Mapping[str, Item], lake: Lake, period: Interval) -> list[Readings]:
     """Batches that touch a period, in the order they were recorded."""
-    batches = sorted(state.of("batch").values(), key=lambda item: item.seq)
     return [
         readings_of(lake.load(item.body["rows"]))
-        for item in batches
+        for item in sorted(batches.values(), key=lambda item: item.seq)
         if int(item.body["start"]) < period.end and int(item.body["end"]) > period.start
     ]

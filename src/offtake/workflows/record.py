@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Any
 
-from offtake.agreements.events import (
-    Election,
-    Notice,
-    RecallNotice,
-    check_election,
-    check_notice,
-    check_recall,
-)
-from offtake.agreements.model import Agreement
+from offtake.agreements.events.election import Election
+from offtake.agreements.model import Event
 from offtake.base.errors import BadInput
 from offtake.base.outcome import Refused
 from offtake.base.time import Interval, format_instant
@@ -30,7 +21,6 @@ from offtake.workflows.view import (
     agreement_ids,
     agreement_of,
     fleet_of,
-    recalls_of,
     signed_agreement,
 )
 
@@ -125,40 +115,21 @@ def record_delivery(book: Book, delivery: Delivery, now: int) -> Outcome:
     return record(book, _fact("delivery.reported", key, now, now, to_plain(delivery)))
 
 
-def record_notice(book: Book, notice: Notice, now: int) -> Outcome:
-    """A notice of termination.
+def record_agreement_event(book: Book, event: Event, now: int) -> Outcome:
+    """What a party does under an agreement, effective from the day it allows.
 
-    Refusals: `unknown_agreement`, then those of `check_notice`, then those of `record`.
+    Refusals: `unknown_agreement`, those of the event's own `check`, `delivered` for an election where the test
+    at the end of grace found nothing short, then those of `record`.
     """
-    if notice.agreement not in agreement_ids(book.state):
-        return _unknown(notice.agreement)
-    agreement = signed_agreement(book.state, notice.agreement)
-    return _event(book, notice, check_notice(agreement, notice), agreement, now)
-
-
-def record_election(book: Book, election: Election, now: int) -> Outcome:
-    """An offtaker's choice after a missed delivery.
-
-    Refusals: `unknown_agreement`, those of `check_election`, `delivered` when the test at the end of grace
-    found nothing short, then those of `record`.
-    """
-    if election.agreement not in agreement_ids(book.state):
-        return _unknown(election.agreement)
-    agreement = agreement_of(book.state, election.agreement)
-    refused = check_election(agreement, election) or _delivered(book, election)
-    return _event(book, election, refused or election.made, agreement, now)
-
-
-def record_recall(book: Book, notice: RecallNotice, now: int) -> Outcome:
-    """The operator's notice of recall.
-
-    Refusals: `unknown_agreement`, then those of `check_recall`, then those of `record`.
-    """
-    if notice.agreement not in agreement_ids(book.state):
-        return _unknown(notice.agreement)
-    agreement = agreement_of(book.state, notice.agreement)
-    earlier = [other for other in recalls_of(book.state, notice.agreement) if other.id != notice.id]
-    return _event(book, notice, check_recall(agreement, notice, earlier), agreement, now)
+    if event.agreement not in agreement_ids(book.state):
+        return _unknown(event.agreement)
+    agreement = agreement_of(book.state, event.agreement, but=event.id)
+    checked = event.check(agreement)
+    if isinstance(checked, Refused):
+        return checked
+    if isinstance(event, Election) and (refused := _delivered(book, event)) is not None:
+        return refused
+    return record(book, _fact(event.KIND, event.id, agreement.midnight(checked), now, to_plain(event)))
 
 
 def _unknown(agreement: str) -> Refused:
@@ -198,34 +169,20 @@ def record_payment(book: Book, payment: Received, now: int) -> Outcome:
     return record(book, _fact("payment.received", payment.id, payment.received_at, now, to_plain(payment)))
 
 
-Event = Outage | Delivery | Notice | Election | RecallNotice | Received
+Happened = Outage | Delivery | Received | Event
 """What happens to a fleet or under an agreement."""
 
-_KINDS = {Notice: "notice.given", Election: "election.made", RecallNotice: "recall.noticed"}
 
-_RECORDERS: Mapping[type[Any], Callable[[Book, Any, int], Outcome]] = {
-    Outage: record_outage,
-    Delivery: record_delivery,
-    Notice: record_notice,
-    Election: record_election,
-    RecallNotice: record_recall,
-    Received: record_payment,
-}
-
-
-def record_event(book: Book, event: Event, now: int) -> Outcome:
+def record_event(book: Book, event: Happened, now: int) -> Outcome:
     """Record an event by its type: what it is checked against and its writing are one transaction."""
     with book.writing():
-        return _RECORDERS[type(event)](book, event, now)
-
-
-def _event(book: Book, event: Any, checked: Refused | date, agreement: Agreement, now: int) -> Outcome:
-    """Record an event that its agreement doesn't refuse, effective from the date it allows."""
-    if isinstance(checked, Refused):
-        return checked
-    return record(
-        book, _fact(_KINDS[type(event)], event.id, agreement.midnight(checked), now, to_plain(event))
-    )
+        if isinstance(event, Outage):
+            return record_outage(book, event, now)
+        if isinstance(event, Delivery):
+            return record_delivery(book, event, now)
+        if isinstance(event, Received):
+            return record_payment(book, event, now)
+        return record_agreement_event(book, event, now)
 
 
 def record_readings(

@@ -9,8 +9,11 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
+from offtake.agreements.catalogue import BY_KIND
 from offtake.agreements.clauses.monthly_fee import MonthlyFee
-from offtake.agreements.derive import Values, deadlines, fee_schedule, implied_rate, values
+from offtake.agreements.clauses.ramp import Ramp
+from offtake.agreements.derive import Values, deadlines, implied_rate, values
+from offtake.agreements.schedule import fee_schedule
 from offtake.agreements.model import Agreement, Deadline
 from offtake.agreements.terms import Figure, HoursConvention, Provenance
 from offtake.base.curve import Curve, combine
@@ -22,7 +25,7 @@ from offtake.fleet.capacity import PoolCapacity, pool_capacities
 from offtake.fleet.model import Delivery, Outage
 from offtake.formats.folder import parse_fleet
 from offtake.formats.plain import from_plain
-from offtake.rating.model import Kind
+from offtake.rating.model import Charge, Kind
 from offtake.store.lake import Columns
 from offtake.workflows.allocate import plans_in_force
 from offtake.workflows.book import Book
@@ -35,6 +38,10 @@ from offtake.workflows.view import (
     fleet_of,
     open_documents,
 )
+
+
+FULL_FEES = ("monthly_fee", "term_fee", "capacity_fee", "one_off_fee", "termination")
+"""Clauses that schedule a fee of their own; a fee line of another clause adjusts theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +76,7 @@ class AgreementLine:
         adjustments: pro-rata and recall reductions invoiced, negative.
         usage: usage and deficiency invoiced.
         credits: credits given, negative.
+        other: what isn't revenue: prepayments and what is drawn of them, passed-through cost, interest, tax.
         assumed: which of full, ramp, adjustments, usage and credits rest on an assumption so far.
         invoiced: sum of all documents.
         remaining: fixed fees of the term not invoiced yet.
@@ -88,6 +96,7 @@ class AgreementLine:
     adjustments: Money
     usage: Money
     credits: Money
+    other: Money
     assumed: frozenset[str]
     invoiced: Money
     remaining: Money
@@ -117,6 +126,7 @@ class Totals:
     adjustments: Money
     usage: Money
     credits: Money
+    other: Money
     invoiced: Money
     remaining: Money
     outstanding: Money
@@ -222,6 +232,7 @@ def totals_of(lines: Sequence[AgreementLine], currency: str) -> Totals:
         adjustments=money("adjustments"),
         usage=money("usage"),
         credits=money("credits"),
+        other=money("other"),
         invoiced=money("invoiced"),
         remaining=money("remaining"),
         outstanding=money("outstanding"),
@@ -239,7 +250,7 @@ def _agreement_line(
     own = [document for document in documents if document.agreement == id_]
     fee = agreement.first_of(MonthlyFee)
     schedule = fee_schedule(agreement)
-    full = [item for item in schedule if fee and fee[1].first <= item.month <= fee[1].last]
+    full = [item for item in schedule if not in_ramp(agreement, item.month)]
     full_total = total((item.amount for item in full), agreement.currency)
     invoiced, assumed = _by_line(own, agreement.currency)
     fixed = invoiced["full"] + invoiced["ramp"]
@@ -255,6 +266,7 @@ def _agreement_line(
         adjustments=invoiced["adjustments"],
         usage=invoiced["usage"],
         credits=invoiced["credits"],
+        other=invoiced["other"],
         assumed=assumed,
         invoiced=total((document.total for document in own), agreement.currency),
         remaining=schedule.total - fixed,
@@ -273,18 +285,27 @@ def _agreement_line(
 def _by_line(documents: Iterable[Document], currency: str) -> tuple[dict[str, Money], frozenset[str]]:
     """Invoiced lines by what they are, and which of these rest on an assumption."""
     assumed: set[str] = set()
-    sums = {name: Money.zero(currency) for name in ("full", "ramp", "adjustments", "usage", "credits")}
+    names = ("full", "ramp", "adjustments", "usage", "credits", "other")
+    sums = {name: Money.zero(currency) for name in names}
     for document in documents:
         for line in document.lines:
-            clause = line.clause.partition("[")[0]
-            if line.kind is Kind.FEE:
-                name = {"monthly_fee": "full", "ramp": "ramp"}.get(clause, "adjustments")
-            else:
-                name = "usage" if line.kind is Kind.USAGE else "credits"
+            name = _part_of(line)
             sums[name] += line.amount
             if line.assumed:
                 assumed.add(name)
     return sums, frozenset(assumed)
+
+
+def _part_of(line: Charge) -> str:
+    clause = line.clause.partition("[")[0]
+    if line.kind is Kind.FEE:
+        return "full" if clause in FULL_FEES else "ramp" if clause == "ramp" else "adjustments"
+    return {Kind.USAGE: "usage", Kind.CREDIT: "credits"}.get(line.kind, "other")
+
+
+def in_ramp(agreement: Agreement, month: Month) -> bool:
+    """Whether a month's fixed fee is a ramp's."""
+    return any(clause.first <= month <= clause.last for _, clause in agreement.all_of(Ramp))
 
 
 def _month_lines(
@@ -379,10 +400,8 @@ def _taken(book: Book, holders: Mapping[str, str]) -> dict[str, Curve]:
 _TOLD = (
     "outage.reported",
     "delivery.reported",
-    "notice.given",
-    "election.made",
-    "recall.noticed",
     "delivery.tested",
+    *BY_KIND,
 )
 
 
@@ -406,7 +425,7 @@ def _happened(book: Book) -> Iterable[Happened]:
                 hypothetical=False,
             )
         else:
-            what = kind.partition(".")[0]
+            what = BY_KIND[kind].SECTION.replace("_", " ") if kind in BY_KIND else kind.partition(".")[0]
             yield Happened(
                 at=item.fact.effective_at,
                 text=f"{what} {body.get('id', id_)}",

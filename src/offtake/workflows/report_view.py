@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offtake.agreements.clauses.monthly_fee import MonthlyFee
-from offtake.agreements.derive import fee_schedule
+from offtake.agreements.schedule import fee_schedule
 from offtake.agreements.model import Agreement, Deadline
 from offtake.agreements.terms import HoursConvention, Provenance, Side
 from offtake.base.money import Money, round_rate, total
@@ -41,8 +41,8 @@ from offtake.formats.html_report import (
     short_money,
 )
 from offtake.formats.pdf import amount_text, date_text, month_text
-from offtake.rating.model import Charge, Kind
-from offtake.workflows.report import AgreementLine, FleetDays, Report
+from offtake.rating.model import EARNED, Charge, Kind
+from offtake.workflows.report import FULL_FEES, AgreementLine, FleetDays, Report, in_ramp
 
 _NONE = Cell(text="–")
 _ABOUT = ("source", "assumed")  # terms about a term, which have their own column
@@ -264,8 +264,7 @@ class _Own:
 
     def is_full(self, month: Month) -> bool:
         """Whether a month owes the full fee."""
-        fee = self.line.agreement.first_of(MonthlyFee)
-        return fee is not None and fee[1].first <= month <= fee[1].last
+        return not in_ramp(self.line.agreement, month)
 
     def is_ramp(self, month: Month) -> bool:
         """Whether a month's fixed fee is another than the full one."""
@@ -295,12 +294,16 @@ def _is_credit(charge: Charge) -> bool:
     return charge.kind is Kind.CREDIT
 
 
+def _is_other(charge: Charge) -> bool:
+    return charge.kind not in EARNED
+
+
 def _is_usage(charge: Charge) -> bool:
     return charge.kind is Kind.USAGE
 
 
 def _is_full(charge: Charge) -> bool:
-    return charge.kind is Kind.FEE and charge.clause.partition("[")[0] == "monthly_fee"
+    return charge.kind is Kind.FEE and charge.clause.partition("[")[0] in FULL_FEES
 
 
 def _is_ramp(charge: Charge) -> bool:
@@ -406,6 +409,11 @@ _BILLED = (
     _MoneyRow("Adjustments", lambda own: own.line.adjustments, lambda own: own.behind(_is_adjustment)),
     _MoneyRow("Usage", lambda own: own.line.usage, lambda own: own.behind(_is_usage)),
     _CREDITS,
+    _MoneyRow(
+        "Prepayments, pass-through, interest, tax",
+        lambda own: own.line.other,
+        lambda own: own.behind(_is_other),
+    ),
     _INVOICED,
     _PAID,
     _OUTSTANDING,

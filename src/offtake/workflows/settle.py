@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from offtake.agreements.derive import fee_schedule, first_month, last_month
 from offtake.agreements.model import Agreement
+from offtake.agreements.schedule import fee_schedule, first_month, last_month, prepayment_schedule
 from offtake.base.months import Month, months_through
 from offtake.base.time import Interval
 from offtake.billing.document import Document, document, in_advance
 from offtake.billing.entries import entry_for_document, entry_for_month
-from offtake.formats.plain import to_plain
+from offtake.formats.plain import from_plain, to_plain
 from offtake.ledger.model import Entry
 from offtake.metering.readings import settle_take
 from offtake.rating.measure import Measured, month_facts
-from offtake.rating.model import Charge
-from offtake.rating.rate import rate_corrections, rate_fixed, rate_settled
+from offtake.rating.model import Carried, Charge, Kind, Lot, MonthFacts
+from offtake.rating.rate import Rated, differences, rate_fixed, rate_month
 from offtake.store.fact import Fact
 from offtake.workflows.allocate import held_rows, short_rows
 from offtake.workflows.book import OpenBook
 from offtake.workflows.meter import readings_in
-from offtake.workflows.state import State, month_key
-from offtake.workflows.view import agreement_ids, agreement_of, document_of, election_of, recalled_of
+from offtake.workflows.state import Body, State, month_key
+from offtake.workflows.view import agreement_ids, agreement_of, document_of, outage_curves
 
 
 def decide_settlement(book: OpenBook, now: int) -> Iterator[Fact]:
@@ -36,7 +36,7 @@ def decide_settlement(book: OpenBook, now: int) -> Iterator[Fact]:
         for month in _months_to_settle(book.state, agreement, now):
             period = agreement.month(month)
             if period not in measured:
-                measured[period] = _measure(book, period)
+                measured[period] = measure(book, period)
             in_force = agreement_of(book.state, id_, until=period.end)
             yield from _settle(book.state, in_force, month, measured[period], now)
         yield from _bill_in_advance(book.state, agreement, now)
@@ -45,7 +45,7 @@ def decide_settlement(book: OpenBook, now: int) -> Iterator[Fact]:
 
 def _months_to_settle(state: State, agreement: Agreement, now: int) -> Iterator[Month]:
     """Unsettled months of the agreement's term that have ended and are metered to their end."""
-    done = _settled_month(state, agreement.id)
+    done = settled_month(state, agreement.id)
     first = first_month(agreement) if done is None else done.plus(1)
     metered = min((int(item.body["through"]) for item in state.of("meter").values()), default=0)
     if agreement.month(first).end > min(now, metered):
@@ -62,49 +62,80 @@ def _billed_month(state: State, agreement: str) -> list[Month]:
     return [month_key(billed["month"])] if billed else []
 
 
-def _measure(book: OpenBook, period: Interval) -> Measured:
-    held = held_rows(book.state, book.lake, period).by_claim()
-    short = short_rows(book.state, book.lake, period).by_claim()
-    takes = settle_take(readings_in(book.state, book.lake, period), period)
+def measure(book: OpenBook, period: Interval, *, forgotten: bool = False) -> Measured:
+    """What happened in a period.
+
+    Args:
+        book: the book.
+        period: a local month of some agreement.
+        forgotten: look also at plans and readings that a tick has let go.
+    """
+    plans, batches = dict(book.state.of("plan")), dict(book.state.of("batch"))
+    if forgotten:
+        plans |= book.kept("old_plan")
+        batches |= book.kept("old_batch")
+    held = held_rows(plans, book.lake, period).by_claim()
+    short = short_rows(plans, book.lake, period).by_claim()
+    takes = settle_take(readings_in(batches, book.lake, period), period)
     return Measured(
         held={claim: rows.curve for claim, rows in held.items()},
-        short={claim: rows.gpu_seconds_by_other() for claim, rows in short.items()},
-        taken={claim: take.gpu_seconds for claim, take in takes.items()},
+        short={claim: rows.curve_by_other() for claim, rows in short.items()},
+        taken={claim: take.curve for claim, take in takes.items()},
+        outages=outage_curves(book.state, period),
     )
 
 
 def _settle(state: State, agreement: Agreement, month: Month, measured: Measured, now: int) -> Iterator[Fact]:
-    facts = month_facts(
-        agreement,
-        month,
-        measured,
-        recalled=recalled_of(state, agreement),
-        election=election_of(state, agreement),
-    )
-    settled = rate_settled(agreement, facts)
+    facts = month_facts(agreement, month, measured, _carried_into(state, agreement.id))
+    rated = rate_month(agreement, facts)
     period = agreement.month(month)
     billed = _billed_in_advance(state, agreement, month)
-    charges = (*rate_corrections(agreement, month, billed), *settled)
+    charges = (*differences(rated.fixed, billed, agreement.currency), *rated.settled)
     yield Fact(
         kind="month.settled",
         id=f"{agreement.id}/{month}",
         effective_at=period.end,
         recorded_at=now,
         body={
-            "agreement": agreement.id,
-            "month": to_plain(month),
+            **settled_body(agreement, facts, rated),
             "end": period.end,
             "all_before": _all_before(state, agreement, month),
             "knew": state.head[0],
-            "entitled": facts.entitled,
-            "delivered": facts.delivered,
-            "taken": facts.taken,
-            "recalled": facts.recalled,
-            "lost": dict(facts.lost),
         },
     )
     if any(charge.amount for charge in charges):
-        yield from _issue(state, agreement, month, charges, now=now, fixed_in_advance=False)
+        yield from issue(state, agreement, month, charges, now=now)
+
+
+def settled_body(agreement: Agreement, facts: MonthFacts, rated: Rated) -> dict[str, Any]:
+    """What a month came to, as its fact says it."""
+    return {
+        "agreement": agreement.id,
+        "month": to_plain(facts.month),
+        "entitled": facts.entitled,
+        "delivered": facts.delivered,
+        "taken": facts.taken,
+        "recalled": facts.recalled,
+        "lost": dict(facts.lost),
+        "carried_in": _lots(facts.carried),
+        "carried": _lots(rated.carried),
+    }
+
+
+def _lots(carried: Carried) -> dict[str, Any]:
+    return {account: [to_plain(lot) for lot in lots] for account, lots in carried.items()}
+
+
+def carried_of(body: Body, name: str) -> Carried:
+    """What a settled month carried in (`carried_in`) or out (`carried`)."""
+    return {
+        account: tuple(from_plain(Lot, lot) for lot in lots) for account, lots in body.get(name, {}).items()
+    }
+
+
+def _carried_into(state: State, agreement: str) -> Carried:
+    done = state.body("settled_through", agreement)
+    return carried_of(done, "carried") if done else {}
 
 
 def _billed_in_advance(state: State, agreement: Agreement, month: Month) -> list[Charge]:
@@ -126,31 +157,40 @@ def _all_before(state: State, agreement: Agreement, month: Month) -> int:
     open_from = [agreement.month(month).end]
     for id_ in agreement_ids(state):
         other = agreement_of(state, id_)
-        done = month if id_ == agreement.id else _settled_month(state, id_)
+        done = month if id_ == agreement.id else settled_month(state, id_)
         following = first_month(other) if done is None else done.plus(1)
         if following <= last_month(other):
             open_from.append(other.month(following).start)
     return min(open_from)
 
 
-def _settled_month(state: State, agreement: str) -> Month | None:
+def settled_month(state: State, agreement: str) -> Month | None:
+    """The last month settled, or None."""
     done = state.body("settled_through", agreement)
     return month_key(done["month"]) if done else None
 
 
-def _issue(
+def issue(
     state: State,
     agreement: Agreement,
     month: Month,
     charges: Sequence[Charge],
     *,
     now: int,
-    fixed_in_advance: bool,
+    fixed_in_advance: bool = False,
+    corrects: tuple[str, ...] = (),
 ) -> Iterator[Fact]:
+    """A document with the next number, and its entry in the ledger."""
     counter = state.body("counter", "document")
     sequence = int(counter["last"]) + 1 if counter else 1
     doc = document(
-        agreement, month, charges, sequence=sequence, issued_at=now, fixed_in_advance=fixed_in_advance
+        agreement,
+        month,
+        charges,
+        sequence=sequence,
+        issued_at=now,
+        fixed_in_advance=fixed_in_advance,
+        corrects=corrects,
     )
     yield Fact(
         kind="document.issued",
@@ -174,22 +214,27 @@ def posted(entry: Entry, now: int, **more: Any) -> Fact:
 
 
 def _bill_in_advance(state: State, agreement: Agreement, now: int) -> Iterator[Fact]:
-    """Fixed fees of months that have begun: a month that begins just now hasn't begun to elapse."""
-    if not in_advance(agreement):
-        return
-    billed = [*_billed_month(state, agreement.id), _settled_month(state, agreement.id)]
+    """Fixed fees of months that have begun, and prepayments whatever the timing of fees.
+
+    A month that begins just now hasn't begun to elapse.
+    """
+    billed = [*_billed_month(state, agreement.id), settled_month(state, agreement.id)]
     done = max((month for month in billed if month is not None), default=None)
-    for item in fee_schedule(agreement):
-        begun = agreement.month(item.month).start < now
-        if begun and (done is None or item.month > done):
-            yield from _issue(
-                state,
-                agreement,
-                item.month,
-                rate_fixed(agreement, item.month),
-                now=now,
-                fixed_in_advance=True,
-            )
+    for month in months_billed_early(agreement):
+        begun = agreement.month(month).start < now
+        if begun and (done is None or month > done):
+            charges = rate_fixed(agreement, month)
+            if not in_advance(agreement):
+                charges = tuple(charge for charge in charges if charge.kind is Kind.PREPAYMENT)
+            yield from issue(state, agreement, month, charges, now=now, fixed_in_advance=True)
+
+
+def months_billed_early(agreement: Agreement) -> tuple[Month, ...]:
+    """Months for which something is billed as they begin."""
+    months = {item.month for item in prepayment_schedule(agreement)}
+    if in_advance(agreement):
+        months |= {item.month for item in fee_schedule(agreement)}
+    return tuple(sorted(months))
 
 
 def _earn(state: State, now: int) -> Iterator[Fact]:

@@ -48,13 +48,13 @@ def shortfalls_of(book: Book, agreement: str | None = None) -> tuple[Shortfall, 
     for claim, rows in rows_of(plans_in_force(plans, book.lake, window, "short"), "cause").by_claim().items():
         if agreement not in (None, claim.partition("/")[0]):
             continue
-        for cause, gpu_seconds in rows.gpu_seconds_by_other().items():
+        for cause in sorted(set(rows.other)):
             mine = rows.other == cause
             found.append(
                 Shortfall(
                     claim=claim,
-                    cause=cause,
-                    gpu_seconds=gpu_seconds,
+                    cause=str(cause),
+                    gpu_seconds=int(((rows.end - rows.start) * rows.gpus)[mine].sum()),
                     gpus_max=int(rows.gpus[mine].max()),
                     first=format_instant(int(rows.start[mine].min())),
                     last=format_instant(int(rows.end[mine].max())),

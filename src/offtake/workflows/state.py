@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
+from offtake.agreements.catalogue import BY_KIND
 from offtake.base.errors import ensure
 from offtake.base.months import Month
 from offtake.formats.plain import from_plain
@@ -22,8 +22,8 @@ from offtake.store.fact import GENESIS, Fact, Recorded
 Body = Mapping[str, Any]
 Key = tuple[str, str]
 
-ON_DEMAND = ("document", "settled")
-"""Kinds that are kept for reading and never needed by a tick."""
+ON_DEMAND = ("document", "settled", "old_plan", "old_batch")
+"""Kinds that are kept for reading, and needed by a tick only when a settled month is settled again."""
 
 MANIFESTS: Mapping[str, tuple[str, ...]] = {
     "allocation.planned": ("held", "short"),
@@ -32,10 +32,12 @@ MANIFESTS: Mapping[str, tuple[str, ...]] = {
 }
 """Kinds of facts that name tables of the lake, and under which keys."""
 
+TEXTS = ("agreement.signed", "agreement.amended")
+"""Facts that carry an agreement's text, under the agreement's id."""
+
 CAPACITY_KINDS = {
     "book.opened", "fleet.declared", "agreement.signed", "agreement.amended", "demand.declared",
-    "demand.withdrawn", "outage.reported", "delivery.reported", "notice.given", "election.made",
-    "recall.noticed",
+    "demand.withdrawn", "outage.reported", "delivery.reported", *BY_KIND,
 }  # fmt: skip
 """Facts that change what is available or claimed, and so may change the plan."""
 
@@ -127,15 +129,36 @@ def _note_capacity_change(state: State, fact: Fact, change: Change) -> None:
 
 
 def _note_late(state: State, fact: Fact, change: Change) -> None:
-    """What reaches back into a settled month is kept in sight: it is recorded, and not billed."""
+    """What reaches back into a settled month is kept in sight, by agreement where it is of one.
+
+    What an agreement says or its parties do is trued up by the next tick; what the fleet did isn't.
+    """
     if fact.kind not in CAPACITY_KINDS and fact.kind != "readings.received":
         return
     since = int(fact.body["start"]) if fact.kind == "readings.received" else fact.effective_at
     settled = state.of("settled_through")
-    own = settled.get(str(fact.body.get("agreement", "")))
-    ends = [own] if own is not None else [] if "agreement" in fact.body else list(settled.values())
+    agreement = fact.id if fact.kind in TEXTS else str(fact.body.get("agreement", ""))
+    own = settled.get(agreement)
+    ends = [own] if own is not None else [] if agreement else list(settled.values())
     if any(since < int(item.body["end"]) for item in ends):
-        change.items["late", f"{fact.kind} {fact.id}"] = {"since": since}
+        change.items["late", f"{fact.kind} {fact.id}"] = {"since": since, "agreement": agreement}
+
+
+def _trued_up(state: State, fact: Fact, seq: int, change: Change) -> None:
+    for id_, item in state.of("late").items():
+        if item.body.get("agreement") == fact.body["agreement"]:
+            change.items["late", id_] = None
+
+
+def _resettled(state: State, fact: Fact, seq: int, change: Change) -> None:
+    change.items["settled", fact.id] = fact.body
+    done = state.body("settled_through", str(fact.body["agreement"]))
+    if done is not None and done["month"] == fact.body["month"]:
+        change.items["settled_through", str(fact.body["agreement"])] = _through(fact.body)
+
+
+def _through(body: Body) -> dict[str, Any]:
+    return {"end": int(body["end"]), "month": body["month"], "carried": body.get("carried", {})}
 
 
 def _item(kind: str) -> Callable[[State, Fact, int, Change], None]:
@@ -148,19 +171,14 @@ def _item(kind: str) -> Callable[[State, Fact, int, Change], None]:
 
 
 def _agreement(state: State, fact: Fact, seq: int, change: Change) -> None:
-    """The text as it is now, and every text that a month not settled yet may still be rated on."""
-    change.items["agreement", fact.id] = fact.body
-    change.items["text", f"{fact.id}/{seq:012d}"] = {**fact.body, "from": fact.effective_at}
-
-
-def texts_of(state: State, agreement: str) -> list[tuple[str, int]]:
-    """Texts of an agreement that may still be needed: (item id, instant it holds from), oldest first."""
-    found = [
-        (id_, int(item.body["from"]))
-        for id_, item in state.of("text").items()
-        if id_.rpartition("/")[0] == agreement
-    ]
-    return sorted(found)
+    """Every text of an agreement: a month is rated on the one that held at its end, as it is known now."""
+    known = state.body("texts", fact.id)
+    entry = {**fact.body, "from": fact.effective_at, "seq": seq}
+    change.items["texts", fact.id] = {"texts": [*(known["texts"] if known else ()), entry]}
+    if "amendment" in fact.body:
+        change.items["amendment", f"{fact.id}/{fact.body['number']}"] = fact.body
+    else:
+        change.items["agreement", fact.id] = fact.body
 
 
 def _withdrawn(state: State, fact: Fact, seq: int, change: Change) -> None:
@@ -181,16 +199,12 @@ def _planned(state: State, fact: Fact, seq: int, change: Change) -> None:
 
 def _settled(state: State, fact: Fact, seq: int, change: Change) -> None:
     change.items["settled", fact.id] = fact.body
-    agreement, end = str(fact.body["agreement"]), int(fact.body["end"])
-    change.items["settled_through", agreement] = {"end": end, "month": fact.body["month"]}
+    agreement = str(fact.body["agreement"])
+    change.items["settled_through", agreement] = _through(fact.body)
     for number, item in state.of("advance").items():
         doc = item.body
         if doc["earned"] and (doc["agreement"], doc["month"]) == (agreement, fact.body["month"]):
             change.items["advance", number] = None
-    texts = texts_of(state, agreement)
-    for (old, _), (_, newer_from) in pairwise(texts):
-        if newer_from < end:
-            change.items["text", old] = None
     before = max(int(fact.body["all_before"]), all_settled_before(state))
     change.items["all_settled", "before"] = {"at": before}
     _forget(state, before, change)
@@ -211,10 +225,13 @@ def _forget(state: State, before: int, change: Change) -> None:
         for id_, item in state.of(kind).items():
             if item.body["end"] is not None and int(item.body["end"]) <= before:
                 change.items[kind, id_] = None
+                if kind == "batch":
+                    change.items["old_batch", id_] = item.body
     plans = state.of("plan")
     for id_ in sorted(plans)[:-1]:
         if int(plans[id_].body["end"]) < before:
             change.items["plan", id_] = None
+            change.items["old_plan", id_] = plans[id_].body
 
 
 def _document(state: State, fact: Fact, seq: int, change: Change) -> None:
@@ -283,14 +300,14 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "demand.withdrawn": _withdrawn,
     "outage.reported": _item("outage"),
     "delivery.reported": _item("delivery"),
-    "notice.given": _item("notice"),
-    "election.made": _item("election"),
-    "recall.noticed": _item("recall"),
+    **{kind: _item(kind) for kind in BY_KIND},
     "readings.received": _readings,
     "payment.received": _item("payment"),
     "allocation.planned": _planned,
     "delivery.tested": _item("tested"),
     "month.settled": _settled,
+    "month.resettled": _resettled,
+    "agreement.trued_up": _trued_up,
     "document.issued": _document,
     "entry.posted": _entry,
 }

@@ -78,7 +78,7 @@ def status_of(book: Book) -> Status:
     state = book.state
     settings = state.body("book", "book") or {"operator": "", "time_zone": "UTC"}
     at = max(state.now - 1, 0)
-    held = held_rows(state, book.lake, Interval(at, at + 1))
+    held = held_rows(state.of("plan"), book.lake, Interval(at, at + 1))
     firm = [claim.id for claim in claims_in(state, book.lake) if claim.firmness is Firmness.FIRM]
     pools = tuple(
         PoolNow(

@@ -13,6 +13,7 @@ from offtake.workflows.allocate import decide_allocation
 from offtake.workflows.book import Book, OpenBook
 from offtake.workflows.deliver import decide_deliveries
 from offtake.workflows.pay import decide_payments
+from offtake.workflows.resettle import decide_resettlement
 from offtake.workflows.settle import decide_settlement
 from offtake.workflows.state import balances
 
@@ -42,6 +43,7 @@ def decide(book: OpenBook, now: int, *, solver: SegmentSolver | None = None) -> 
     """The decisions of a tick, on a book or on a what-if beside it."""
     recorded = _record(book, decide_allocation(book, now, solver))
     recorded += _record(book, decide_deliveries(book, now))
+    recorded += _record(book, decide_resettlement(book, now))
     recorded += _record(book, decide_settlement(book, now))
     recorded += _record(book, decide_payments(book, now))
     if recorded:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-from offtake.agreements.events import Election, Notice, RecallNotice, as_it_stands, check_election, recalled
-from offtake.agreements.model import Agreement
-from offtake.base.curve import Curve
+from offtake.agreements.catalogue import BY_KIND
+from offtake.agreements.model import Agreement, Event, after_events
+from offtake.base.curve import Curve, combine
 from offtake.base.money import Money
+from offtake.base.time import Interval
 from offtake.billing.document import Document, Open
 from offtake.claims.derive import claims_of
 from offtake.claims.model import Claim, Firmness
 from offtake.fleet.capacity import PoolCapacity, pool_capacities
-from offtake.fleet.model import Delivery, Fleet, Outage
-from offtake.formats.agreement import parse_agreement
+from offtake.fleet.model import Cause, Delivery, Fleet, Outage
+from offtake.formats.agreement import Versions, spliced
 from offtake.formats.folder import parse_fleet
 from offtake.formats.plain import from_plain
 from offtake.rating.rate import fee_at_stake
 from offtake.store.lake import Lake
-from offtake.workflows.state import Body, State, texts_of
+from offtake.workflows.state import Body, State
+from offtake.workflows.texts import compose
 
 
 def fleet_of(state: State) -> Fleet:
@@ -33,62 +35,54 @@ def agreement_ids(state: State) -> list[str]:
 
 
 def signed_agreement(state: State, id_: str) -> Agreement:
-    """The agreement's text as last recorded, notices not looked at."""
-    agreement: Agreement = state.parsed("agreement", id_, lambda b: parse_agreement(b["toml"], b["where"]))
-    return agreement
+    """The agreement's latest text, those before it beside it; notices and other events not looked at."""
+    return spliced(_versions(state, id_))
 
 
-def text_in_force(state: State, id_: str, until: int) -> Agreement:
-    """The text that held just before an instant; the oldest known where none did yet."""
-    texts = texts_of(state, id_)
-    held = [text for text, since in texts if since < until] or [text for text, _ in texts[:1]]
-    agreement: Agreement = state.parsed("text", held[-1], lambda b: parse_agreement(b["toml"], b["where"]))
-    return agreement
+def _versions(state: State, id_: str) -> Versions:
+    found: Versions = state.parsed("texts", id_, lambda body: compose(body["texts"]))
+    return found
 
 
-def agreement_of(state: State, id_: str, *, until: int | None = None) -> Agreement:
-    """The agreement as it stands: its text with every notice and termination that counts.
+def agreement_of(state: State, id_: str, *, until: int | None = None, but: str = "") -> Agreement:
+    """The agreement as it stands: its text with every event that counts.
 
     Args:
         state: of the book.
         id_: the agreement.
-        until: take the text that held just before this instant; the latest when left out.
+        until: take the text that held just before this instant, the oldest where none did yet; the latest when
+            left out.
+        but: leave out the event of this id, which is being recorded again.
     """
-    return as_it_stands(
-        signed_agreement(state, id_) if until is None else text_in_force(state, id_, until),
-        _events(state, "notice", Notice, id_),
-        _events(state, "election", Election, id_),
-    )
+    versions = _versions(state, id_)
+    if until is not None:
+        versions = tuple(v for v in versions if v[0] is None or v[1].midnight(v[0]) < until) or versions[:1]
+    return after_events(spliced(versions), [event for event in events_of(state, id_) if event.id != but])
 
 
-def _events(state: State, kind: str, shape: type[Any], agreement: str) -> list[Any]:
-    return [
-        state.parsed(kind, id_, lambda body: from_plain(shape, body))
-        for id_, item in sorted(state.of(kind).items(), key=lambda pair: pair[1].seq)
+def events_of(state: State, agreement: str) -> list[Event]:
+    """What happened under an agreement, in the order in which it was recorded."""
+    found = [
+        (item.seq, state.parsed(kind, id_, partial(from_plain, shape)))
+        for kind, shape in BY_KIND.items()
+        for id_, item in state.of(kind).items()
         if item.body["agreement"] == agreement
     ]
-
-
-def election_of(state: State, agreement: Agreement) -> Election | None:
-    """The offtaker's choice that counts, the latest if there are several."""
-    made = _events(state, "election", Election, agreement.id)
-    counting = [election for election in made if check_election(agreement, election) is None]
-    return counting[-1] if counting else None
-
-
-def recalled_of(state: State, agreement: Agreement) -> dict[str, Curve]:
-    """GPUs recalled, by tranche."""
-    return recalled(agreement, recalls_of(state, agreement.id))
-
-
-def recalls_of(state: State, agreement: str) -> list[RecallNotice]:
-    """Recall notices of an agreement, in the order they were recorded."""
-    return _events(state, "recall", RecallNotice, agreement)
+    return [event for _, event in sorted(found, key=lambda pair: pair[0])]
 
 
 def outages_of(state: State) -> list[Outage]:
     """Outages that can still matter."""
     return [from_plain(Outage, item.body) for _, item in sorted(state.of("outage").items())]
+
+
+def outage_curves(state: State, period: Interval) -> dict[str, Curve]:
+    """GPUs that outages took within a period, by pool."""
+    return {
+        capacity.pool.id: combine(found).restrict(period)
+        for capacity in capacities_of(state)
+        if (found := [cut.gpus for cut in capacity.cuts if cut.cause is Cause.OUTAGE])
+    }
 
 
 def deliveries_of(state: State) -> list[Delivery]:
@@ -106,9 +100,7 @@ def claims_in(state: State, lake: Lake) -> tuple[Claim, ...]:
     claims: list[Claim] = []
     for id_ in agreement_ids(state):
         agreement = agreement_of(state, id_)
-        claims += claims_of(
-            agreement, owed_per_gpu_month=fee_at_stake(agreement), recalled=recalled_of(state, agreement)
-        )
+        claims += claims_of(agreement, owed_per_gpu_month=fee_at_stake(agreement))
     for id_ in sorted(state.of("demand")):
         claims.append(state.parsed("demand", id_, lambda body: _internal(body, lake)))
     return tuple(claims)

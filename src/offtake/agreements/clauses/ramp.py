@@ -11,16 +11,19 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge, Le
 
 from offtake.agreements.clauses.monthly_fee import MonthlyFee
-from offtake.agreements.model import Agreement, Clause
+from offtake.agreements.model import Agreement, Clause, Due
 from offtake.base.errors import Problem
-from offtake.base.money import share_of
-from offtake.base.months import Month, months_through
-from offtake.base.schedule import Dated
+from offtake.base.months import Month
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ramp(Clause):
     """A reduced fee from `first` through `last`, whole months, no proration for a late first day.
+
+    Attributes:
+        first: first ramp month.
+        last: last ramp month, before the full fee begins.
+        fee_share: fraction of the full monthly fee.
 
     Units: `fee_share` is a fraction of the full monthly fee.
     """
@@ -54,12 +57,14 @@ class Ramp(Clause):
                 remedy="end the ramp the month before",
             )
 
-    def scheduled(self, agreement: Agreement) -> Iterable[Dated]:
-        """The share of the full fee, for each month."""
+    def span(self, agreement: Agreement) -> tuple[Month, Month]:
+        """The ramp's months."""
+        return self.first, self.last
+
+    def owes(self, agreement: Agreement, month: Month) -> Iterable[Due]:
+        """The share of the full fee."""
         fee = agreement.first_of(MonthlyFee)
-        if fee is None:
-            return
-        path = agreement.path_of(self)
-        amount = share_of(agreement.money(fee[1].amount), Fraction(self.fee_share), agreement.rounding)
-        for month in months_through(self.first, self.last):
-            yield Dated(month=month, amount=amount, basis=(f"{path}.fee_share", f"{fee[0]}.amount"))
+        if fee is not None:
+            exact = agreement.minor(fee[1].amount) * Fraction(self.fee_share)
+            path = agreement.path_of(self)
+            yield Due(month=month, exact=exact, basis=(f"{path}.fee_share", f"{fee[0]}.amount"))

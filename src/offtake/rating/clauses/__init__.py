@@ -1,27 +1,33 @@
-"""The tables of raters, by clause.
+"""The table of raters, by clause.
 
-`FIXED` is called for every clause in the order of the agreement. `SETTLED` is called in the order of the
-table: usage and deficiency first, then what lowers the fee, then credits on what is left of it.
+Fixed raters are called for every clause in the order of the agreement. Settled ones are called in `ORDER`:
+usage and deficiency first, then what lowers the fee, then credits on what is left of it, then what isn't
+revenue, tax last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from offtake.agreements.model import Agreement
 from offtake.base.months import Month
 from offtake.rating.clauses.availability_credit import rate_availability_credit
+from offtake.rating.clauses.capacity_fee import rate_capacity_fee
 from offtake.rating.clauses.delivery import rate_delivery
 from offtake.rating.clauses.monthly_fee import rate_monthly_fee
+from offtake.rating.clauses.one_off_fee import rate_one_off_fee
 from offtake.rating.clauses.ramp import rate_ramp
 from offtake.rating.clauses.recall import rate_recall
 from offtake.rating.clauses.take_or_pay import rate_take_or_pay
+from offtake.rating.clauses.term_fee import rate_term_fee
+from offtake.rating.clauses.termination import rate_termination
 from offtake.rating.clauses.usage_fee import rate_usage_fee
-from offtake.rating.model import Charge, MonthFacts
+from offtake.rating.model import Charge, MonthFacts, Move
 
 FixedRater = Callable[[Agreement, str, Any, Month], Iterable[Charge]]
-SettledRater = Callable[[Agreement, str, Any, MonthFacts, tuple[Charge, ...]], Iterable[Charge]]
+SettledRater = Callable[[Agreement, str, Any, MonthFacts, tuple[Charge, ...]], Iterable[Charge | Move]]
 
 
 def none_fixed(agreement: Agreement, path: str, clause: object, month: Month) -> Iterable[Charge]:
@@ -36,26 +42,39 @@ def none_settled(
     return ()
 
 
-FIXED: Mapping[str, FixedRater] = {
-    "monthly_fee": rate_monthly_fee,
-    "ramp": rate_ramp,
-    "usage_fee": none_fixed,
-    "take_or_pay": none_fixed,
-    "delivery": none_fixed,
-    "availability_credit": none_fixed,
-    "recall": none_fixed,
-    "termination": none_fixed,
-    "payment": none_fixed,
-}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raters:
+    """How a clause turns a month into charges.
 
-SETTLED: Mapping[str, SettledRater] = {
-    "monthly_fee": none_settled,
-    "ramp": none_settled,
-    "usage_fee": rate_usage_fee,
-    "take_or_pay": rate_take_or_pay,
-    "delivery": rate_delivery,
-    "recall": rate_recall,
-    "availability_credit": rate_availability_credit,
-    "termination": none_settled,
-    "payment": none_settled,
+    Attributes:
+        fixed: from the agreement alone.
+        settled: from what happened.
+        why_none: why it has no charge of its own, where it has none.
+    """
+
+    fixed: FixedRater = none_fixed
+    settled: SettledRater = none_settled
+    why_none: str = ""
+
+
+RATERS: Mapping[str, Raters] = {
+    "monthly_fee": Raters(fixed=rate_monthly_fee),
+    "ramp": Raters(fixed=rate_ramp),
+    "term_fee": Raters(fixed=rate_term_fee),
+    "capacity_fee": Raters(fixed=rate_capacity_fee),
+    "one_off_fee": Raters(fixed=rate_one_off_fee),
+    "usage_fee": Raters(settled=rate_usage_fee),
+    "take_or_pay": Raters(settled=rate_take_or_pay),
+    "delivery": Raters(settled=rate_delivery),
+    "recall": Raters(settled=rate_recall),
+    "availability_credit": Raters(settled=rate_availability_credit),
+    "termination": Raters(fixed=rate_termination),
+    "escalator": Raters(why_none="it multiplies the fees of other clauses"),
+    "conversion": Raters(why_none="it turns one unit into another"),
+    "renewal": Raters(why_none="an option that is exercised extends the fees of other clauses"),
+    "payment": Raters(why_none="it says when charges are billed and due"),
 }
+"""Section of the file → raters; a test checks that every clause is listed."""
+
+ORDER = tuple(name for name, raters in RATERS.items() if raters.settled is not none_settled)
+"""Clauses whose settled raters are called, in that order."""

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 from offtake.agreements.clauses.availability_credit import AvailabilityCredit
 from offtake.agreements.model import Agreement
-from offtake.base.money import round_rate, share_of, total
-from offtake.rating.model import Charge, Kind, MonthFacts, charge, gpu_hours, percent
+from offtake.base.money import round_rate, share_of
+from offtake.rating.model import Charge, Kind, MonthFacts, charge, earned, gpu_hours, percent
 
 
 def rate_availability_credit(
@@ -21,7 +21,7 @@ def rate_availability_credit(
     """The rung reached, as a negative share of the month's fee."""
     lost, entitled = facts.lost.get("outage", 0), facts.entitled - facts.recalled
     reached = clause.share(lost, entitled)
-    fee = total((item.amount for item in charges), agreement.currency)
+    fee = earned(agreement, charges)
     if reached is None or not reached[1] or fee.minor <= 0:
         return
     rung, credit = reached

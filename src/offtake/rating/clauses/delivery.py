@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from offtake.agreements.clauses.delivery import Delivery, Remedy
-from offtake.agreements.events import check_election
+from offtake.agreements.events.election import Election
 from offtake.agreements.model import Agreement
 from offtake.base.money import share_of
 from offtake.base.months import month_of_date
@@ -21,10 +21,9 @@ def rate_delivery(
     Source: "accept the number delivered with a (proportional) fee reduction"; that proportional means
     delivered over committed, and from the month in which it is chosen, is our reading.
     """
-    election = facts.election
-    if election is None or election.choice is not Remedy.PRO_RATA_FEE or check_election(agreement, election):
-        return
-    if facts.month < month_of_date(election.made):
+    made = [e for e, _ in agreement.events_of(Election) if facts.month >= month_of_date(e.made)]
+    election = made[-1] if made else None
+    if election is None or election.choice is not Remedy.PRO_RATA_FEE:
         return
     fee = flat_fee(agreement, charges)
     reduced = share_of(fee, Fraction(election.gpus, clause.gpus), agreement.rounding)

@@ -1,0 +1,1 @@
+"""Events, a file for each kind; `offtake.agreements.catalogue` is their table."""
