@@ -4,7 +4,9 @@ Pages of this folder are written by hand, except between ``<!-- generated WHAT -
 ``<!-- end generated -->``, which follow from the code. `WHAT` is one of:
 
     keys MODULE:CLASS   a table of the keys that a dataclass reads from a file
-    clauses             every clause of an agreement, with its keys
+    clauses             every clause of an agreement, with its keys and a worked figure
+    events              every event that parties may bring about, with its keys
+    event facts         the kinds of fact that these events become
     file PATH           a file of the repository, verbatim
     commands            every command with its arguments and options
     errors              the tree of exceptions with exit codes
@@ -38,21 +40,11 @@ REGION = re.compile(
 )
 
 NOTES = {
+    "_Header.through": "last day of every tranche that names no end of its own",
     "Step.start": "from this day on",
     "Step.quantity": "the quantity, in the tranche's unit",
-    "MonthlyFee.amount": "the fee of one month",
-    "MonthlyFee.first": "first month charged",
-    "MonthlyFee.last": "last month charged",
-    "MonthlyFee.currency": "may be left out; must be the agreement's",
-    "MonthlyFee.override": "other fees for single months",
-    "Override.month": "the month, within `first` to `last`",
-    "Override.amount": "its fee instead",
-    "Ramp.first": "first ramp month",
-    "Ramp.last": "last ramp month, before the full fee begins",
-    "Ramp.fee_share": "fraction of the full monthly fee",
     "UsageFee.rate_per_gpu_h": "rate per GPU-hour taken",
     "UsageFee.currency": "may be left out; must be the agreement's",
-    "TakeOrPay.share": "fraction of the month's entitlement that is owed for in any case",
     "AvailabilityCredit.band": "rungs of the ladder, from the highest availability down",
     "AvailabilityCredit.cap": "no credit above this fraction of the month's fee",
     "Band.below": "availability strictly below this fraction …",
@@ -116,13 +108,6 @@ NOTES = {
     "ShareOfEntitlement.daily_swing": "amplitude of the day's wave, a fraction of the share",
     "ShareOfEntitlement.noise": "standard deviation of the hourly noise, a fraction of the share",
     "ShareOfEntitlement.peak_hour_utc": "hour at which the wave is highest",
-    "Scenario.hypothetical": "the whole scenario was made up; marked in everything told of it",
-    "Scenario.payment": "money that came in",
-    "Scenario.outage": "GPUs that stop working for a while",
-    "Scenario.delivery": "build-out blocks that arrive otherwise than planned",
-    "Scenario.notice": "notices of termination",
-    "Scenario.election": "offtakers' choices after a missed delivery",
-    "Scenario.recall": "the operator's notices of recall",
     "ScenarioOutage.id": "name of the outage",
     "ScenarioOutage.pool": "the pool",
     "ScenarioOutage.start": "when it begins, such as `2027-02-09T08:00:00Z`",
@@ -135,20 +120,6 @@ NOTES = {
     "ScenarioDelivery.step": "what arrives when",
     "DeliveryStep.on": "the day, at local midnight of the site",
     "DeliveryStep.nodes": "nodes that arrive",
-    "ScenarioNotice.id": "name of the notice",
-    "ScenarioNotice.agreement": "the agreement's id",
-    "ScenarioNotice.by": "the side that leaves",
-    "ScenarioNotice.given": "the day it counts as received",
-    "ScenarioElection.id": "name of the election",
-    "ScenarioElection.agreement": "the agreement's id",
-    "ScenarioElection.choice": "one of the remedies of the delivery clause",
-    "ScenarioElection.made": "the day of the choice, after grace has ended",
-    "ScenarioElection.gpus": "the count accepted, for a pro-rata fee",
-    "ScenarioRecall.id": "name of the recall",
-    "ScenarioRecall.agreement": "the agreement's id",
-    "ScenarioRecall.tranche": "the tranche that gives GPUs back",
-    "ScenarioRecall.gpus": "how many",
-    "ScenarioRecall.given": "the day of the notice",
     "ScenarioPayment.id": "name of the payment",
     "ScenarioPayment.agreement": "the agreement's id",
     "ScenarioPayment.amount": "in major units of the agreement's currency",
@@ -170,6 +141,8 @@ def _region(what: str) -> str:
     makers: dict[str, Callable[[str], str]] = {
         "keys": lambda path: keys_table(_class_of(path)),
         "clauses": lambda _: "\n\n".join(_clauses()),
+        "events": lambda _: "\n\n".join(_events()),
+        "event": lambda _: "\n\n".join(_event_facts()),
         "file": lambda path: f"```toml\n{(ROOT / path).read_text(encoding='utf-8').rstrip()}\n```",
         "commands": lambda _: "\n\n".join(_commands()),
         "errors": lambda _: "\n".join(_errors()),
@@ -188,12 +161,14 @@ def _class_of(path: str) -> type[Any]:
 # --- keys of files ---------------------------------------------------------------------------------
 
 
-def keys_table(kind: type[Any]) -> str:
-    """The keys of a dataclass: name, what may stand there, default, meaning."""
+def keys_table(kind: type[Any], *, but: tuple[str, ...] = ()) -> str:
+    """The keys of a dataclass, some left out: name, what may stand there, default, meaning."""
     hints = get_type_hints(kind, include_extras=True)
     described = _attributes(_class_of(DESCRIBED_BY[kind.__name__]) if kind.__name__ in DESCRIBED_BY else kind)
     rows = ["| Key | Value | Default | Meaning |", "|---|---|---|---|"]
     for field in fields(kind):
+        if field.name in but:
+            continue
         meaning = described.get(field.name) or NOTES.get(f"{kind.__name__}.{field.name}")
         if meaning is None:
             raise LookupError(
@@ -283,6 +258,46 @@ def _clauses() -> Iterator[str]:
         for nested in _nested(kind):
             yield f"`{nested.__name__}`: {prose(nested)}"
             yield keys_table(nested)
+        yield from _worked(name)
+
+
+def _worked(name: str) -> Iterator[str]:
+    """The worked figure of a clause: its section, what happens, what is owed; a test executes the files."""
+    deal, facts = HERE / "clauses" / f"{name}.toml", HERE / "clauses" / f"{name}.facts.toml"
+    if not deal.exists():
+        return
+    comment = re.match(r"(?:# .*\n)+", deal.read_text(encoding="utf-8"))
+    said = " ".join(line.removeprefix("# ") for line in (comment[0] if comment else "").splitlines())
+    yield f"*Worked figure.* {said}"
+    yield f"```toml\n{_sections(deal)}\n```"
+    yield f"```toml\n{facts.read_text(encoding='utf-8').strip()}\n```"
+    yield (
+        f"From [`{deal.name}`](clauses/{deal.name}): "
+        f"`offtake agreement charges {deal.name} --facts {facts.name}`."
+    )
+
+
+def _sections(deal: Path) -> str:
+    """The sections of a clause in an agreement's file, and those of the fees it works on."""
+    parts = re.split(r"^(?=\[)", deal.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return "".join(p for p in parts if not re.match(r"#|\[agreement\]|\[\[tranche\]\]", p)).strip()
+
+
+def _events() -> Iterator[str]:
+    from offtake.agreements.catalogue import EVENTS
+
+    for section, kind in EVENTS.items():
+        yield f"`[[{section}]]`: {prose(kind)}"
+        yield keys_table(kind, but=("hypothetical",))
+
+
+def _event_facts() -> Iterator[str]:
+    from offtake.agreements.catalogue import EVENTS
+
+    for section, kind in EVENTS.items():
+        yield f"### `{kind.KIND}`"
+        keys = ", ".join(f"`{field.name}`" for field in fields(kind))
+        yield f"{prose(kind)} A `[[{section}]]` of a file of facts. Id: the event's. Body: {keys}."
 
 
 def _nested(kind: type[Any]) -> list[type[Any]]:

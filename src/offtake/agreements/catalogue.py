@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from offtake.agreements.clauses.availability_credit import AvailabilityCredit
+from offtake.agreements.clauses.burst import Burst
 from offtake.agreements.clauses.capacity_fee import CapacityFee
 from offtake.agreements.clauses.conversion import Conversion
 from offtake.agreements.clauses.delivery import Delivery
 from offtake.agreements.clauses.escalator import Escalator
+from offtake.agreements.clauses.minimum_commitment import MinimumCommitment
 from offtake.agreements.clauses.monthly_fee import MonthlyFee
 from offtake.agreements.clauses.one_off_fee import OneOffFee
 from offtake.agreements.clauses.payment import Payment
@@ -37,7 +39,9 @@ CLAUSES: Mapping[str, type[Clause]] = {
         CapacityFee,
         OneOffFee,
         UsageFee,
+        Burst,
         TakeOrPay,
+        MinimumCommitment,
         Escalator,
         Delivery,
         AvailabilityCredit,

@@ -109,13 +109,12 @@ def _check_quantity(path: str, tranche: Tranche, agreement: Agreement) -> Iterab
                 where=f"{path}.quantity", code="fraction", message=f"{quantity} GPUs isn't a whole number"
             )
     low, high = tranche.quantity_low or tranche.quantity, tranche.quantity_high or tranche.quantity
-    if tranche.quantity is not None and low is not None and high is not None:
-        if not low <= tranche.quantity <= high:
-            yield Problem(
-                where=f"{path}.quantity",
-                code="outside_range",
-                message=f"{tranche.quantity:,} isn't within {low:,} to {high:,}",
-            )
+    if tranche.quantity and low and high and not low <= tranche.quantity <= high:
+        yield Problem(
+            where=f"{path}.quantity",
+            code="outside_range",
+            message=f"{tranche.quantity:,} isn't within {low:,} to {high:,}",
+        )
 
 
 def _check_queue(path: str, tranche: Tranche) -> Iterable[Problem]:

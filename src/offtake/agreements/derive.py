@@ -24,7 +24,6 @@ from offtake.base.money import Money, round_rate
 from offtake.base.months import plus_days
 from offtake.base.time import Interval
 
-
 FIRST_INSTANT = -(2**62)
 """Before anything an agreement can say."""
 

@@ -184,7 +184,7 @@ def measures(agreement: Agreement) -> Measures:
         fee_per_year=_scaled(monthly, Fraction(1, 12)),
         gpu_hour=_per_hour(_price(agreement, fees, gpus)),
         mw_month=mw_price,
-        mw_month_first_year=_price(agreement, fees if isinstance(fees, Refused) else fees[:12], power),
+        mw_month_first_year=_price(agreement, fees, power, months=12),
         mw_kind=None if isinstance(power, Refused) else power.kind,
         gpus=_size(agreement, gpus),
         megawatts=_size(agreement, power),
@@ -334,19 +334,31 @@ def _fees(agreement: Agreement) -> tuple[Dated, ...] | Refused:
     return refusal("unsold_capacity" if agreement.covers is Covers.UNSOLD_CAPACITY else "no_price")
 
 
-def _fee_basis(agreement: Agreement, fees: Sequence[Dated], *, length: bool) -> list[str]:
+def _fee_basis(agreement: Agreement, fees: Sequence[Dated], *, length: bool, part: bool = False) -> list[str]:
     """Terms that a sum of fees rests on.
 
-    A total for the term already contains its escalator; an average of it depends on how long it runs.
+    A total for the term already contains its escalator, a part of it doesn't; an average depends on how long
+    the term is.
     """
     whole = agreement.all_of(TermFee)
     within = {path.partition(".")[0] for item in fees for path in item.basis}
     rises = tuple(f"{path}." for path, _ in agreement.all_of(Escalator))
     moved = within - {path for path, _ in whole} - {path.rstrip(".") for path in rises}
-    basis = [path for item in fees for path in item.basis if moved or not path.startswith(rises or ("?",))]
+    basis = [
+        path for item in fees for path in item.basis if moved or part or not path.startswith(rises or ("?",))
+    ]
     if length:
-        basis += [f"{path}.{name}" for path, _ in whole for name in ("first", "last")]
+        basis += [term for path, fee in whole for term in _length_of(agreement, path, fee)]
     return basis
+
+
+def _length_of(agreement: Agreement, path: str, fee: TermFee) -> tuple[str, ...]:
+    """Terms that say over how many months a total is owed: the tenor, where it runs as long as a tranche."""
+    months = (fee.last.year - fee.first.year) * 12 + fee.last.month - fee.first.month + 1
+    for i, tranche in _blocks(agreement):
+        if tranche.id == (fee.tranche or tranche.id) and tranche.tenor_months == months:
+            return (f"tranche[{i}].tenor_months",)
+    return f"{path}.first", f"{path}.last"
 
 
 def _headline(agreement: Agreement, worth: Values | Refused) -> Figure[Money] | Refused:
@@ -398,19 +410,25 @@ def _sizes(agreement: Agreement) -> tuple[tuple[str, str], list[str]]:
 
 
 def _price(
-    agreement: Agreement, fees: tuple[Dated, ...] | Refused, unit: _Unit | Refused
+    agreement: Agreement,
+    fees: tuple[Dated, ...] | Refused,
+    unit: _Unit | Refused,
+    *,
+    months: int | None = None,
 ) -> Figure[Span] | Refused:
-    """Major units of the currency per unit and month."""
+    """Major units of the currency per unit and month, over the base term or its first months."""
     if isinstance(unit, Refused):
         return unit
     if isinstance(fees, Refused):
         return fees
+    fees = fees[:months]
     (low, high), basis = _sizes(agreement)
     least, most = (sum(_capacity(agreement, unit, item.month, end) for item in fees) for end in (low, high))
     if not least:
         return refusal("no_quantity")
     paid = _major(agreement, fees)
-    terms = [*_fee_basis(agreement, fees, length=True), *basis, *unit.basis]
+    terms = _fee_basis(agreement, fees, length=True, part=months is not None)
+    terms += [*basis, *unit.basis]
     return figure_of(agreement, Span(low=paid / most, high=paid / least), terms)
 
 
@@ -457,6 +475,9 @@ def _term_months(agreement: Agreement) -> Figure[int]:
     first, end = agreement.starts, agreement.term_end
     months = (end.year - first.year) * 12 + end.month - first.month
     whole = months if plus_months(first, months) <= end else months - 1
+    for i, tranche in _blocks(agreement):
+        if tranche.tenor_months == whole:
+            return figure_of(agreement, whole, [f"tranche[{i}].tenor_months"])
     return figure_of(agreement, whole, [*_each(agreement, "start"), *_each(agreement, "through")])
 
 

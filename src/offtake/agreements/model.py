@@ -101,7 +101,7 @@ class Clause(Declared):
         return ()
 
     def span(self, agreement: Agreement) -> tuple[Month, Month] | None:
-        """First and last month for which `owes` may say anything, or None for a clause that schedules nothing."""
+        """First and last month for which `owes` may say anything; None where it never does."""
         return None
 
     def owes(self, agreement: Agreement, month: Month) -> Iterable[Due]:
@@ -109,7 +109,7 @@ class Clause(Declared):
         return ()
 
     def least(self, agreement: Agreement, month: Month) -> Iterable[Due]:
-        """What it makes owed for a month within its span even if nothing is taken, beyond what `owes` fixes."""
+        """What it makes owed for a month of its span even if nothing is taken, beyond what `owes` fixes."""
         return ()
 
     def factor(self, agreement: Agreement, path: str, month: Month) -> Factor | None:
@@ -177,7 +177,7 @@ class Tranche(Declared):
 
     Attributes:
         id: name within the agreement.
-        pools: pools of the fleet that may serve it, most preferred first; a fleet's folder needs at least one.
+        pools: pools of the fleet that may serve it, most preferred first; a folder needs at least one.
         quantity: how much, in the unit that `denominator` names; may be left out where it is `none`.
         quantity_low: the least it may be, where a source gives a range.
         quantity_high: the most it may be, where a source gives a range.
@@ -234,7 +234,7 @@ class Agreement(Declared):
         sheet: provenance of every term.
         ends_on: first day no longer covered, when ended early; None means it runs its term.
         ended_by: what ended it early: the path of a clause, or empty.
-        happened: events that count, in the order in which they were recorded, each with the day it took effect.
+        happened: events that count, in the order of recording, each with the day it took effect.
         accepted: by tranche, the first day for which its own fees are owed, where that isn't its `start`.
         extended_months: calendar months by which options have extended the term.
         earlier: texts that held before this one, oldest first, each with the first day it no longer held.

@@ -47,10 +47,10 @@ def figure_of(agreement: Agreement, value: T, basis: Iterable[str]) -> Figure[T]
     return Figure(value=value, basis=paths, assumed=agreement.sheet.assumed(paths))
 
 
-
 def owed_in(agreement: Agreement, path: str, clause: Clause, month: Month) -> Iterator[Owed]:
     """What one clause schedules for a month, as it is owed: the one place where a fee is escalated,
-    prorated and rounded."""
+    prorated and rounded.
+    """
     span = clause.span(agreement)
     if span is None or not span[0] <= month <= span[1]:
         return
@@ -143,7 +143,7 @@ def _all_owed(agreement: Agreement) -> Iterator[Owed]:
 
 
 def texts_by_month(agreement: Agreement) -> Iterator[tuple[Agreement, Month | None, Month | None]]:
-    """Each text with the first and last month that is rated on it: the one that holds on a month's last day."""
+    """Each text with the first and last month rated on it: the one that holds on a month's last day."""
     for text, since, until in agreement.texts():
         first = None if since is None else month_of_date(since)
         last = None if until is None else month_of_date(until).plus(-1)
@@ -174,8 +174,8 @@ def _schedule(agreement: Agreement, items: Iterable[Owed]) -> Schedule:
 def covered_share(agreement: Agreement, month: Month, tranche: str | None = None) -> Fraction:
     """The share of a month's days that is covered.
 
-    For the whole agreement, days before its end: a late first day isn't prorated. For a tranche, days from its
-    start (or from acceptance, where a clause says so) to its end.
+    For the whole agreement, days before its end: a late first day isn't prorated. For a tranche, days from
+    its start (or from acceptance, where a clause says so) to its end.
     """
     first, days = date(month.year, month.month, 1), days_in_month(month)
     begin, end = first, agreement.ends

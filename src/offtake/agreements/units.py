@@ -25,9 +25,10 @@ def missing_factor(agreement: Agreement, tranche: Tranche) -> str | None:
         return "kw_per_gpu"
     if tranche.denominator is Denominator.GROSS_MW and table.gross_mw_per_critical_mw is None:
         return "gross_mw_per_critical_mw"
-    if tranche.denominator in (Denominator.NODES, Denominator.RACKS) and table.gpus_per_node is None:
-        if tranche.denominator is Denominator.NODES or table.gpus_per_rack is None:
-            return "gpus_per_node" if tranche.denominator is Denominator.NODES else "gpus_per_rack"
+    if tranche.denominator is Denominator.NODES and table.gpus_per_node is None:
+        return "gpus_per_node"
+    if tranche.denominator is Denominator.RACKS and table.gpus_per_rack is None:
+        return "gpus_per_rack"
     return None
 
 
@@ -80,7 +81,7 @@ def conversion_basis(agreement: Agreement, tranche: Tranche) -> tuple[str, ...]:
 
 def _table(agreement: Agreement) -> tuple[str, Conversion]:
     found = agreement.first_of(Conversion)
-    return found if found else ("conversion", Conversion())
+    return found or ("conversion", Conversion())
 
 
 def _kw_per_gpu(table: Conversion, tranche: Tranche) -> Fraction | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,18 +10,20 @@ import typer
 from rich.console import Console
 
 from offtake.agreements.derive import deadlines, entitlement, implied_rate, values
-from offtake.agreements.schedule import fee_schedule
 from offtake.agreements.model import Agreement
+from offtake.agreements.schedule import fee_schedule
 from offtake.agreements.terms import Denominator, HoursConvention
 from offtake.base.errors import BadInput, Problem
 from offtake.base.money import total
-from offtake.base.months import Month, parse_month
+from offtake.base.months import Month, parse_month, plus_days
 from offtake.base.outcome import Refused
 from offtake.base.schedule import Dated, Schedule
 from offtake.cli.options import Json, RefusedByRule, check_agreement_known, opened
 from offtake.cli.show import emit, figure, money, table
 from offtake.formats.agreement import parse_agreement
 from offtake.formats.plain import to_plain
+from offtake.workflows.as_of import agreement_as_of
+from offtake.workflows.book import Book
 from offtake.workflows.suppose import Owing, charges_of
 from offtake.workflows.view import agreement_of
 
@@ -75,15 +78,26 @@ def show(
     book: Annotated[
         Path | None, typer.Option("--book", help="Read the agreement as a book knows it.")
     ] = None,
+    effective: Annotated[
+        str | None, typer.Option("--effective", help="With --book: as it stood at the end of this day.")
+    ] = None,
+    known: Annotated[
+        str | None,
+        typer.Option("--known", help="With --book: from what was recorded by the end of this day."),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Show an agreement: tranches, fees, value three ways, deadlines, assumptions."""
+    if book is None and (effective or known):
+        raise BadInput([_needs_book("--effective" if effective else "--known")])
     if book is None:
         found = _load(Path(agreement))
     else:
         with opened(book) as target:
             check_agreement_known(target, agreement)
             found = agreement_of(target.state, agreement)
+            if effective or known:
+                found = _as_of(target, found, effective, known)
     emit(json_, _plain(found), lambda out: _draw(out, found))
 
 
@@ -182,6 +196,32 @@ def _draw_owing(out: Console, owing: Owing) -> None:
         out.print(f"{what} doesn't count: {refused.sentence}")
     if owing.expected and not owing.misses:
         out.print(f"All {owing.expected} expected charges came out.")
+
+
+def _needs_book(option: str) -> Problem:
+    return Problem(
+        where=option, code="needs_book", message="a file has no history", remedy="name a book with --book"
+    )
+
+
+def _as_of(book: Book, latest: Agreement, effective: str | None, known: str | None) -> Agreement:
+    """Ends of local days as instants; the present where one is left out."""
+    at = {
+        name: latest.midnight(plus_days(_day(name, text), 1)) if text else 2**40
+        for name, text in (("--effective", effective), ("--known", known))
+    }
+    found = agreement_as_of(book, latest.id, effective=at["--effective"], known=at["--known"] - 1)
+    if isinstance(found, Refused):
+        raise RefusedByRule(found)
+    return found
+
+
+def _day(option: str, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        problem = Problem(where=option, code="bad_date", message=str(error), remedy="write 2027-03-01")
+        raise BadInput([problem]) from error
 
 
 def _plain(agreement: Agreement) -> dict[str, Any]:

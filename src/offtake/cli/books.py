@@ -86,7 +86,9 @@ def plan(folder: FolderPath, book: BookOption = None, json_: Json = False) -> No
     directory = book or folder / "book"
     if directory.exists():
         with opened(directory) as existing:
-            changes = plan_folder(existing, loaded, max(wall_clock(), existing.state.now))
+            # a simulated book has a clock of its own
+            now = 0 if is_simulated(existing.state) else wall_clock()
+            changes = plan_folder(existing, loaded, max(now, existing.state.now))
     else:
         changes = plan_from_nothing(loaded)
     emit(json_, _plain_changes(changes), lambda out: _draw_changes(out, changes, directory))
@@ -375,7 +377,8 @@ def draw_totals(out: Console, known: Report) -> None:
         filled(
             f"{known.operator}, billed through {day(known.window.end - 1, known.time_zone)}",
             (
-                "agreement", ">ramp", ">fee", ">adjusted", ">usage, deficiency", ">credits", ">other", ">invoiced",
+                "agreement", ">ramp", ">fee", ">adjusted", ">usage, deficiency", ">credits", ">other",
+                ">invoiced",
                 ">still to invoice", ">GPU-hours taken", ">of entitled",
             ),
             [_billed(line) for line in known.agreements],

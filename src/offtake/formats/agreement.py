@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import pairwise
 from typing import Annotated, Any
 
 from annotated_types import MinLen
@@ -66,7 +67,7 @@ def parse_agreement(text: str, where: str, *, amendments: Sequence[Amendment] = 
 
 def spliced(versions: Versions) -> Agreement:
     """The last text, with those before it beside it."""
-    pairs = zip(versions, versions[1:], strict=False)
+    pairs = pairwise(versions)
     earlier = tuple((until, text) for (_, text), (until, _) in pairs if until is not None)
     return replace(versions[-1][1], earlier=earlier)
 

@@ -341,8 +341,7 @@ def _agreements(
     amendments = {
         name: amendment
         for name, text in files.items()
-        if is_amendment(text)
-        and (amendment := _attempt(problems, parse_amendment, text, name)) is not None
+        if is_amendment(text) and (amendment := _attempt(problems, parse_amendment, text, name)) is not None
     }
     agreements: dict[str, Agreement] = {}
     places: dict[str, str] = {}

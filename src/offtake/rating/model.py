@@ -25,7 +25,7 @@ class Kind(StrEnum):
     FEE = "fee"
     USAGE = "usage"
     CREDIT = "credit"
-    PASS_THROUGH = "pass_through"
+    PASS_THROUGH = "pass_through"  # noqa: S105 - no password: a cost that is passed on
     PREPAYMENT = "prepayment"
     DRAWDOWN = "drawdown"
     INTEREST = "interest"

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from offtake.agreements.derive import Values, values
 from offtake.agreements.amend import check_amendment
+from offtake.agreements.derive import Values, values
 from offtake.allocation.plan import headroom
 from offtake.base.curve import Curve
 from offtake.base.outcome import Refused

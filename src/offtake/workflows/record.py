@@ -118,8 +118,8 @@ def record_delivery(book: Book, delivery: Delivery, now: int) -> Outcome:
 def record_agreement_event(book: Book, event: Event, now: int) -> Outcome:
     """What a party does under an agreement, effective from the day it allows.
 
-    Refusals: `unknown_agreement`, those of the event's own `check`, `delivered` for an election where the test
-    at the end of grace found nothing short, then those of `record`.
+    Refusals: `unknown_agreement`, those of the event's own `check`, `delivered` for an election where the
+    test at the end of grace found nothing short, then those of `record`.
     """
     if event.agreement not in agreement_ids(book.state):
         return _unknown(event.agreement)

@@ -13,8 +13,8 @@ from offtake.agreements.catalogue import BY_KIND
 from offtake.agreements.clauses.monthly_fee import MonthlyFee
 from offtake.agreements.clauses.ramp import Ramp
 from offtake.agreements.derive import Values, deadlines, implied_rate, values
-from offtake.agreements.schedule import fee_schedule
 from offtake.agreements.model import Agreement, Deadline
+from offtake.agreements.schedule import fee_schedule
 from offtake.agreements.terms import Figure, HoursConvention, Provenance
 from offtake.base.curve import Curve, combine
 from offtake.base.money import Money, total
@@ -38,7 +38,6 @@ from offtake.workflows.view import (
     fleet_of,
     open_documents,
 )
-
 
 FULL_FEES = ("monthly_fee", "term_fee", "capacity_fee", "one_off_fee", "termination")
 """Clauses that schedule a fee of their own; a fee line of another clause adjusts theirs."""

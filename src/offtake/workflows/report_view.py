@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offtake.agreements.clauses.monthly_fee import MonthlyFee
-from offtake.agreements.schedule import fee_schedule
 from offtake.agreements.model import Agreement, Deadline
+from offtake.agreements.schedule import fee_schedule
 from offtake.agreements.terms import HoursConvention, Provenance, Side
 from offtake.base.money import Money, round_rate, total
 from offtake.base.months import Month, local_date

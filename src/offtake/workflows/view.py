@@ -50,8 +50,8 @@ def agreement_of(state: State, id_: str, *, until: int | None = None, but: str =
     Args:
         state: of the book.
         id_: the agreement.
-        until: take the text that held just before this instant, the oldest where none did yet; the latest when
-            left out.
+        until: take the text that held just before this instant, the oldest where none did yet; the latest
+            when left out.
         but: leave out the event of this id, which is being recorded again.
     """
     versions = _versions(state, id_)

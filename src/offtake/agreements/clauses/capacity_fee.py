@@ -16,7 +16,7 @@ from offtake.agreements.model import Agreement, Clause, Due, Tranche
 from offtake.agreements.terms import HOURS_PER_MONTH, Denominator, HoursConvention
 from offtake.agreements.units import POWER, conversion_basis, exact_gpus, gpus_of, missing_factor
 from offtake.base.errors import Problem
-from offtake.base.months import Month, days_in_month, month_of_date, plus_days
+from offtake.base.months import Month, month_of_date, plus_days
 from offtake.base.time import HOUR_S, Interval
 
 
@@ -98,7 +98,9 @@ class CapacityFee(Clause):
         end = min(plus_days(tranche.through, 1), agreement.ends)
         units = Fraction(0)
         for (start, quantity), (until, _) in zip(steps, [*steps[1:], (end, None)], strict=True):
-            cut = Interval(*_ordered(agreement.midnight(max(start, begin)), agreement.midnight(min(until, end))))
+            cut = Interval(
+                *_ordered(agreement.midnight(max(start, begin)), agreement.midnight(min(until, end)))
+            )
             overlap = cut.overlap(agreement.month(month))
             if overlap is not None:
                 units += self._time(agreement, month, overlap) * self._quantity(agreement, tranche, quantity)

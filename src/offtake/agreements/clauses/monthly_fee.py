@@ -34,8 +34,8 @@ class Override(Declared):
 class MonthlyFee(Clause):
     """The same fee for every month from `first` through `last`, but for the overrides.
 
-    A fee for the whole agreement isn't prorated for a late first day. The fee of a tranche is owed by the day,
-    from the tranche's start (or its acceptance) to its end.
+    A fee for the whole agreement isn't prorated for a late first day. The fee of a tranche is owed by the
+    day, from the tranche's start (or its acceptance) to its end.
 
     Attributes:
         amount: the fee of one month.

@@ -63,9 +63,7 @@ def extended_by(agreement: Agreement, months: int) -> Agreement:
         replace(t, through=plus_days(plus_months(end, months), -1)) if plus_days(t.through, 1) == end else t
         for t in agreement.tranches
     )
-    return replace(
-        agreement, tranches=tranches, extended_months=agreement.extended_months + months
-    )
+    return replace(agreement, tranches=tranches, extended_months=agreement.extended_months + months)
 
 
 def used_renewals(agreement: Agreement, path: str) -> int:

@@ -58,15 +58,11 @@ class TermFee(Clause):
     def owes(self, agreement: Agreement, month: Month) -> Iterable[Due]:
         """The month's part, such that what is covered of it and the escalator give whole minor units."""
         path = agreement.path_of(self)
-        weights = _weights(_Text(agreement), path, self)
+        parts, pace, terms = _full_months(_Text(agreement), path, self)
         position = (month.year - self.first.year) * 12 + month.month - self.first.month
-        if position >= len(weights):
-            exact = agreement.minor(self.amount) / sum(weights)
-        elif weights[position]:
-            exact = spread(agreement.minor(self.amount), weights)[position] / weights[position]
-        else:
-            return
-        yield Due(month=month, exact=exact, basis=(f"{path}.amount",), tranche=self.tranche)
+        exact = parts[position] if position < len(parts) else pace
+        if exact:
+            yield Due(month=month, exact=exact, basis=(f"{path}.amount", *terms), tranche=self.tranche)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,16 +79,29 @@ class _Text:
 
 
 @lru_cache(maxsize=64)
-def _weights(text: _Text, path: str, fee: TermFee) -> tuple[Fraction, ...]:
-    """What each month of the total weighs: what is covered of it, as the text was signed, and risen."""
+def _full_months(
+    text: _Text, path: str, fee: TermFee
+) -> tuple[tuple[Fraction, ...], Fraction, tuple[str, ...]]:
+    """What each month of the total would owe if it were covered in full, and so each month after them.
+
+    A month weighs what is covered of it, as the text was signed, times how far the fee has risen; the terms
+    by which it rises come third, as every month's part rests on them.
+    """
     agreement, signed = text.agreement, _as_signed(text.agreement)
-    weights = []
+    weights: list[Fraction] = []
+    terms: list[str] = []
     for month in months_through(fee.first, fee.last):
         weight = covered_share(signed, month, fee.tranche)
         for factor in factors_on(agreement, path, month):
             weight *= factor.value
+            terms += factor.basis
         weights.append(weight)
-    return tuple(weights)
+    whole = agreement.minor(fee.amount)
+    if not any(weights):
+        return tuple(weights), Fraction(0), ()
+    parts = spread(whole, tuple(weights))
+    full = (part / weight if weight else Fraction(0) for part, weight in zip(parts, weights, strict=True))
+    return tuple(full), whole / sum(weights), tuple(dict.fromkeys(terms))
 
 
 def _as_signed(agreement: Agreement) -> Agreement:

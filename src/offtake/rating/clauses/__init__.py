@@ -14,8 +14,10 @@ from typing import Any
 from offtake.agreements.model import Agreement
 from offtake.base.months import Month
 from offtake.rating.clauses.availability_credit import rate_availability_credit
+from offtake.rating.clauses.burst import rate_burst
 from offtake.rating.clauses.capacity_fee import rate_capacity_fee
 from offtake.rating.clauses.delivery import rate_delivery
+from offtake.rating.clauses.minimum_commitment import rate_minimum_commitment
 from offtake.rating.clauses.monthly_fee import rate_monthly_fee
 from offtake.rating.clauses.one_off_fee import rate_one_off_fee
 from offtake.rating.clauses.ramp import rate_ramp
@@ -64,7 +66,9 @@ RATERS: Mapping[str, Raters] = {
     "capacity_fee": Raters(fixed=rate_capacity_fee),
     "one_off_fee": Raters(fixed=rate_one_off_fee),
     "usage_fee": Raters(settled=rate_usage_fee),
+    "burst": Raters(settled=rate_burst),
     "take_or_pay": Raters(settled=rate_take_or_pay),
+    "minimum_commitment": Raters(settled=rate_minimum_commitment),
     "delivery": Raters(settled=rate_delivery),
     "recall": Raters(settled=rate_recall),
     "availability_credit": Raters(settled=rate_availability_credit),

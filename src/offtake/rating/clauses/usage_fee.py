@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
+from offtake.agreements.clauses.burst import Burst
 from offtake.agreements.clauses.usage_fee import UsageFee
 from offtake.agreements.model import Agreement
 from offtake.base.money import Money, Rate
@@ -24,10 +25,11 @@ def usage_amount(agreement: Agreement, clause: UsageFee, gpu_seconds: int) -> Mo
 def rate_usage_fee(
     agreement: Agreement, path: str, clause: UsageFee, facts: MonthFacts, charges: tuple[Charge, ...]
 ) -> Iterable[Charge]:
-    """One line for the month's take."""
-    if facts.taken:
-        text = f"{gpu_hours(facts.taken)} taken in {facts.month} at {usage_rate(agreement, clause)}"
-        amount = usage_amount(agreement, clause, facts.taken)
+    """One line for the month's take; a burst clause charges what is beyond the entitlement."""
+    taken = facts.taken - (facts.over if agreement.first_of(Burst) else 0)
+    if taken:
+        text = f"{gpu_hours(taken)} taken in {facts.month} at {usage_rate(agreement, clause)}"
+        amount = usage_amount(agreement, clause, taken)
         yield charge(
             agreement,
             path,
