@@ -18,6 +18,8 @@ from offtake.agreements.clauses.minimum_commitment import MinimumCommitment
 from offtake.agreements.clauses.monthly_fee import MonthlyFee
 from offtake.agreements.clauses.one_off_fee import OneOffFee
 from offtake.agreements.clauses.payment import Payment
+from offtake.agreements.clauses.percentage_fee import PercentageFee
+from offtake.agreements.clauses.prepayment import Prepayment
 from offtake.agreements.clauses.ramp import Ramp
 from offtake.agreements.clauses.recall import Recall
 from offtake.agreements.clauses.renewal import Renewal
@@ -38,6 +40,7 @@ CLAUSES: Mapping[str, type[Clause]] = {
         TermFee,
         CapacityFee,
         OneOffFee,
+        PercentageFee,
         UsageFee,
         Burst,
         TakeOrPay,
@@ -50,6 +53,7 @@ CLAUSES: Mapping[str, type[Clause]] = {
         Renewal,
         Conversion,
         Payment,
+        Prepayment,
     )
 }
 """Section of the file → clause; a test checks that every file of this package is listed."""

@@ -20,6 +20,8 @@ from offtake.rating.clauses.delivery import rate_delivery
 from offtake.rating.clauses.minimum_commitment import rate_minimum_commitment
 from offtake.rating.clauses.monthly_fee import rate_monthly_fee
 from offtake.rating.clauses.one_off_fee import rate_one_off_fee
+from offtake.rating.clauses.percentage_fee import rate_percentage_fee
+from offtake.rating.clauses.prepayment import rate_drawdown, rate_prepayment
 from offtake.rating.clauses.ramp import rate_ramp
 from offtake.rating.clauses.recall import rate_recall
 from offtake.rating.clauses.take_or_pay import rate_take_or_pay
@@ -69,10 +71,12 @@ RATERS: Mapping[str, Raters] = {
     "burst": Raters(settled=rate_burst),
     "take_or_pay": Raters(settled=rate_take_or_pay),
     "minimum_commitment": Raters(settled=rate_minimum_commitment),
+    "percentage_fee": Raters(settled=rate_percentage_fee),
     "delivery": Raters(settled=rate_delivery),
     "recall": Raters(settled=rate_recall),
     "availability_credit": Raters(settled=rate_availability_credit),
     "termination": Raters(fixed=rate_termination),
+    "prepayment": Raters(fixed=rate_prepayment, settled=rate_drawdown),
     "escalator": Raters(why_none="it multiplies the fees of other clauses"),
     "conversion": Raters(why_none="it turns one unit into another"),
     "renewal": Raters(why_none="an option that is exercised extends the fees of other clauses"),
