@@ -145,7 +145,8 @@ def test_ten_mistakes_in_an_agreement_are_listed_at_once(begun: Finished) -> Non
             text = f"{found[0]['message']} {found[0]['remedy']}"
             assert expected in text
             assert any(offending in text for offending in value.split("|"))
-            assert f"acme.toml: {place}: " in for_people.said
+            assert found[0]["line"] is not None
+            assert f"acme.toml:{found[0]['line']}: {place}: " in for_people.said
     unharmed(begun, head)
 
 

@@ -28,12 +28,14 @@ class Problem:
         code: stable machine-readable word, such as ``unknown_pool``.
         message: what is wrong, with the offending value.
         remedy: what would be right.
+        line: of the file, from 1, where it is known.
     """
 
     where: str
     code: str
     message: str
     remedy: str = ""
+    line: int | None = None
 
     def within(self, outer: str) -> Problem:
         """The same problem, its place named within a file or a section."""
@@ -41,7 +43,9 @@ class Problem:
 
     def __str__(self) -> str:
         """One line for people."""
-        return f"{self.where}: {self.message}" + (f" ({self.remedy})" if self.remedy else "")
+        file, colon, path = self.where.partition(": ")
+        where = self.where if self.line is None else f"{file}:{self.line}{colon}{path}"
+        return f"{where}: {self.message}" + (f" ({self.remedy})" if self.remedy else "")
 
 
 class OfftakeError(Exception):

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from offtake.agreements.derive import deadlines, entitlement, implied_rate, values
-from offtake.agreements.model import Agreement
+from offtake.agreements.model import Agreement, Deadline
 from offtake.agreements.schedule import fee_schedule
 from offtake.agreements.terms import Denominator, HoursConvention
 from offtake.base.errors import BadInput, Problem
@@ -18,9 +18,10 @@ from offtake.base.money import total
 from offtake.base.months import Month, parse_month, plus_days
 from offtake.base.outcome import Refused
 from offtake.base.schedule import Dated, Schedule
-from offtake.cli.options import Json, RefusedByRule, check_agreement_known, opened
+from offtake.cli.options import Json, RefusedByRule, check_agreement_known, opened, wall_clock
 from offtake.cli.show import emit, figure, money, table
 from offtake.formats.agreement import parse_agreement
+from offtake.formats.icalendar import CalendarEntry, calendar_of
 from offtake.formats.plain import to_plain
 from offtake.workflows.as_of import agreement_as_of
 from offtake.workflows.book import Book
@@ -99,6 +100,64 @@ def show(
             if effective or known:
                 found = _as_of(target, found, effective, known)
     emit(json_, _plain(found), lambda out: _draw(out, found))
+
+
+@app.command("deadlines")
+def deadlines_of(
+    agreement: Annotated[
+        list[str], typer.Argument(metavar="FILE|ID...", help="Agreement files, or ids with --book.")
+    ],
+    book: Annotated[
+        Path | None, typer.Option("--book", help="Read the agreements as a book knows them.")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--from", help="Nothing before this day.")] = None,
+    ics: Annotated[Path | None, typer.Option("--ics", help="Write them as a calendar file.")] = None,
+    json_: Json = False,
+) -> None:
+    """Every date on which a right opens or ends, in order; also as a file that calendar programs open."""
+    if book is None:
+        found = [_load(Path(one)) for one in agreement]
+    else:
+        with opened(book) as target:
+            for one in agreement:
+                check_agreement_known(target, one)
+            found = [agreement_of(target.state, one) for one in agreement]
+    first = _day("--from", since) if since else date.min
+    rows = sorted(
+        ((item, one) for one in found for item in deadlines(one) if item.on >= first),
+        key=lambda pair: (pair[0].on, pair[1].id),
+    )
+    if ics is not None:
+        ics.write_bytes(calendar_of("offtake deadlines", map(_entry, rows), stamp=wall_clock()))
+    plain: list[dict[str, Any]] = [
+        {
+            "on": str(item.on),
+            "agreement": one.id,
+            "what": item.what,
+            "side": item.side and str(item.side),
+            "basis": list(item.basis),
+            "assumed": list(one.sheet.assumed(item.basis)),
+        }
+        for item, one in rows
+    ]
+
+    def draw(out: Console) -> None:
+        dates = table("", "on", "agreement", "what")
+        for row in plain:
+            dates.add_row(row["on"] + ("*" if row["assumed"] else ""), row["agreement"], row["what"])
+        out.print(dates)
+
+    emit(json_, {"deadlines": plain}, draw)
+
+
+def _entry(row: tuple[Deadline, Agreement]) -> CalendarEntry:
+    item, one = row
+    return CalendarEntry(
+        key=(one.id, *item.basis, item.what.partition(";")[0]),
+        on=item.on,
+        summary=f"{one.offtaker}: {item.what}",
+        description="follows from " + ", ".join(item.basis),
+    )
 
 
 @app.command()

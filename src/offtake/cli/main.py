@@ -79,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _bad_input(as_json: bool, error: BadInput) -> int:
     problems = [
-        {"where": p.where, "code": p.code, "message": p.message, "remedy": p.remedy} for p in error.problems
+        {"where": p.where, "line": p.line, "code": p.code, "message": p.message, "remedy": p.remedy}
+        for p in error.problems
     ]
     if as_json:
         _print({"error": "bad_input", "problems": problems})

@@ -19,6 +19,7 @@ from offtake.base.errors import BadInput, Problem
 from offtake.base.money import Rounding
 from offtake.base.months import plus_days, plus_months
 from offtake.formats.amendment import Amendment, amended
+from offtake.formats.positions import locating
 from offtake.formats.toml import parse_toml, read, unknown_key, unwrap
 
 TENOR_MONTHS_MAX = 1_200
@@ -58,7 +59,10 @@ def parse_agreement(text: str, where: str, *, amendments: Sequence[Amendment] = 
     Raises:
         BadInput: with every problem found, each with its path, the offending value and what is expected.
     """
-    node = parse_toml(text, where)
+    with locating(text, where):
+        node = parse_toml(text, where)
+        if not amendments:
+            return _agreement(node, where)
     for amendment in amendments:
         node = amended(node, amendment)
         where = f"{where} as amended by {amendment.where}"

@@ -17,6 +17,7 @@ from offtake.base.declared import Declared
 from offtake.base.errors import BadInput, Problem
 from offtake.base.months import Month
 from offtake.base.time import Interval, parse_instant
+from offtake.formats.positions import locating
 from offtake.formats.scenario import read_events
 from offtake.formats.toml import parse_toml, read, unwrap
 from offtake.rating.model import Late
@@ -178,6 +179,11 @@ def parse_facts(text: str, where: str, agreement: Agreement) -> FactsFile:
     Raises:
         BadInput: with every problem.
     """
+    with locating(text, where):
+        return _facts(text, where, agreement)
+
+
+def _facts(text: str, where: str, agreement: Agreement) -> FactsFile:
     problems: list[Problem] = []
     node = unwrap(parse_toml(text, where), "", {}, problems)
     _name_agreement(node, agreement.id)

@@ -37,6 +37,7 @@ from offtake.formats.demand import (
     demand_curve,
     inside,
 )
+from offtake.formats.positions import located
 from offtake.formats.scenario import Scenario, parse_scenario
 from offtake.formats.toml import parse_toml, read, unwrap
 
@@ -221,7 +222,8 @@ def _attempt(problems: list[Problem], parse: Any, *args: Any) -> Any:
     try:
         return parse(*args)
     except BadInput as error:
-        problems.extend(error.problems)
+        named = len(args) > 1 and isinstance(args[0], str) and isinstance(args[1], str)
+        problems.extend(located(error.problems, args[0], args[1]) if named else error.problems)
     return None
 
 
