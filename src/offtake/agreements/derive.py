@@ -15,6 +15,7 @@ from fractions import Fraction
 from offtake.agreements.clauses.monthly_fee import MonthlyFee
 from offtake.agreements.clauses.renewal import with_every_renewal
 from offtake.agreements.clauses.termination import Termination
+from offtake.agreements.events.suspension import suspended
 from offtake.agreements.model import Agreement, Deadline, Tranche
 from offtake.agreements.schedule import figure_of, value_schedule
 from offtake.agreements.terms import HOURS_PER_MONTH, Denominator, Figure, HoursConvention, Side
@@ -53,8 +54,8 @@ class Values:
 def entitlement(agreement: Agreement, tranche: Tranche) -> Figure[Curve]:
     """GPUs the offtaker may hold under a tranche, over time.
 
-    Units: GPUs. Steps first, then the full quantity; nothing after an early end. Where an amendment changed
-    the tranche, each text counts for the days on which it held.
+    Units: GPUs. Steps first, then the full quantity; nothing after an early end, nor while delivery is
+    suspended. Where an amendment changed the tranche, each text counts for the days on which it held.
     """
     basis: list[str] = []
     curve = Curve.zero()
@@ -69,6 +70,8 @@ def entitlement(agreement: Agreement, tranche: Tranche) -> Figure[Curve]:
             part = part.restrict(Interval(FIRST_INSTANT, text.midnight(until)))
         curve = curve + part
         basis += terms
+    for interval in suspended(agreement):
+        curve = curve - curve.restrict(interval)
     return figure_of(agreement, curve, basis)
 
 

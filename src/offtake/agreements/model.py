@@ -315,7 +315,7 @@ class Agreement(Declared):
         """An amount of the agreement in its currency."""
         return Money.from_major(amount, self.currency)
 
-    def minor(self, amount: Decimal) -> Fraction:
+    def minor(self, amount: Decimal | Fraction) -> Fraction:
         """An amount of the agreement in minor units of its currency, exact and not rounded."""
         return Fraction(amount) * Fraction(10 ** minor_exponent(self.currency))
 

@@ -229,6 +229,7 @@ def _owing_plain(owing: Owing) -> dict[str, Any]:
             for facts, rated in owing.months
         ],
         "refused": [{"what": what, "code": r.code, "why": r.sentence} for what, r in owing.refused],
+        "supposed_accepted_at_start": list(owing.in_time),
         "expected": owing.expected,
         "misses": [
             {
@@ -253,6 +254,8 @@ def _draw_owing(out: Console, owing: Owing) -> None:
     )
     for what, refused in owing.refused:
         out.print(f"{what} doesn't count: {refused.sentence}")
+    for tranche in owing.in_time:
+        out.print(f"Tranche {tranche} is supposed to be accepted as it starts; no fact says so.")
     if owing.expected and not owing.misses:
         out.print(f"All {owing.expected} expected charges came out.")
 

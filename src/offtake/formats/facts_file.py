@@ -20,7 +20,7 @@ from offtake.base.time import Interval, parse_instant
 from offtake.formats.positions import locating
 from offtake.formats.scenario import read_events
 from offtake.formats.toml import parse_toml, read, unwrap
-from offtake.rating.model import Late
+from offtake.rating.model import Paid
 from offtake.rating.suppose import Supposed, SupposedMonth, SupposedOutage
 
 
@@ -114,8 +114,8 @@ class FactsSeries(Declared):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FactsLate(Declared):
-    """A document that was paid late.
+class FactsPaid(Declared):
+    """A document that was paid, early, in time or late.
 
     Attributes:
         document: its number.
@@ -150,7 +150,7 @@ class _Facts(Declared):
     month: tuple[FactsMonth, ...] = ()
     outage: tuple[FactsOutage, ...] = ()
     series: tuple[FactsSeries, ...] = ()
-    late: tuple[FactsLate, ...] = ()
+    paid: tuple[FactsPaid, ...] = ()
     expect: tuple[Expected, ...] = ()
 
 
@@ -201,9 +201,9 @@ def _facts(text: str, where: str, agreement: Agreement) -> FactsFile:
         supposed=Supposed(
             months=tuple(_month(month) for month in facts.month),
             outages=tuple(outage for outage in outages if outage is not None),
-            late=tuple(
-                Late(document=one.document, amount=agreement.money(one.amount), due=one.due, paid=one.paid)
-                for one in facts.late
+            paid=tuple(
+                Paid(document=one.document, amount=agreement.money(one.amount), due=one.due, paid=one.paid)
+                for one in facts.paid
             ),
         ),
         events=tuple(events),

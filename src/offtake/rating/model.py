@@ -93,12 +93,12 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Late:
-    """A document that was paid after its due date.
+class Paid:
+    """A document that was paid, wholly or in part.
 
     Attributes:
         document: its number.
-        amount: what was paid late.
+        amount: what was paid.
         due: the day it was due.
         paid: the day it was paid.
     """
@@ -120,7 +120,7 @@ class MonthFacts:
         tranches: what happened under each tranche.
         energy_wh: energy metered for the offtaker at its equipment, in watt-hours.
         unsold: what of a pool nobody had claimed, by pool (for a capacity put).
-        late: documents paid in the month after their due date.
+        paid: documents paid in the month.
         carried: what was carried into the month.
     """
 
@@ -128,7 +128,7 @@ class MonthFacts:
     tranches: Mapping[str, TrancheFacts] = field(default_factory=dict)
     energy_wh: int = 0
     unsold: Mapping[str, int] = field(default_factory=dict)
-    late: tuple[Late, ...] = ()
+    paid: tuple[Paid, ...] = ()
     carried: Carried = field(default_factory=dict)
 
     @property
@@ -228,6 +228,26 @@ def flat_fee(agreement: Agreement, charges: Iterable[Charge], tranches: Iterable
         (c.amount for c in charges if c.kind is Kind.FEE and (own is None or c.tranche in own)),
         agreement.currency,
     )
+
+
+def fee_of(
+    agreement: Agreement, charges: Iterable[Charge], facts: MonthFacts, part: Mapping[str, int]
+) -> Fraction:
+    """The fixed fee of a part of what is entitled: of the whole agreement's fee in proportion to everything,
+    of a tranche's fee in proportion to the tranche.
+
+    Units: minor units, exact; `part` in GPU-seconds by tranche.
+    """
+    lines = tuple(charges)
+    exact = Fraction(0)
+    if facts.entitled:
+        whole = flat_fee(agreement, (c for c in lines if c.tranche is None))
+        exact = whole.minor * Fraction(sum(part.values()), facts.entitled)
+    for tranche, seconds in part.items():
+        entitled = facts.tranches[tranche].entitled
+        if entitled:
+            exact += flat_fee(agreement, lines, [tranche]).minor * Fraction(seconds, entitled)
+    return exact
 
 
 def earned(agreement: Agreement, charges: Iterable[Charge]) -> Money:

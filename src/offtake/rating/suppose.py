@@ -14,7 +14,7 @@ from offtake.base.money import round_fraction
 from offtake.base.months import Month, months_through
 from offtake.base.time import HOUR_S, Interval
 from offtake.rating.measure import OUTAGE, by_pool
-from offtake.rating.model import Late, MonthFacts, TrancheFacts
+from offtake.rating.model import MonthFacts, Paid, TrancheFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Supposed:
 
     months: tuple[SupposedMonth, ...] = ()
     outages: tuple[SupposedOutage, ...] = ()
-    late: tuple[Late, ...] = ()
+    paid: tuple[Paid, ...] = ()
 
 
 def supposed_months(
@@ -70,12 +70,12 @@ def supposed_months(
             tranches={t.id: _tranche(agreement, month, t, own, supposed.outages) for t in agreement.tranches},
             energy_wh=sum(s.energy_wh for s in own),
             unsold={pool: round_fraction(gpu_h * HOUR_S) for s in own for pool, gpu_h in s.unsold.items()},
-            late=tuple(late for late in supposed.late if _month(late) == month),
+            paid=tuple(paid for paid in supposed.paid if _month(paid) == month),
         )
 
 
-def _month(late: Late) -> Month:
-    return Month(late.paid.year, late.paid.month)
+def _month(paid: Paid) -> Month:
+    return Month(paid.paid.year, paid.paid.month)
 
 
 def _tranche(

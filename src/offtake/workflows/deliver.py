@@ -36,7 +36,11 @@ def decide_deliveries(book: OpenBook, now: int) -> Iterator[Fact]:
 
 def _tested(book: OpenBook, agreement: Agreement, clause: Delivery, *, key: str, at: int, now: int) -> Fact:
     rows = held_rows(book.state.of("plan"), book.lake, Interval(at - 1, at))
-    held = {t.id: rows.of(f"{agreement.id}/{t.id}").curve.value_at(at - 1) for t in agreement.tranches}
+    held = {
+        t.id: rows.of(f"{agreement.id}/{t.id}").curve.value_at(at - 1)
+        for t in agreement.tranches
+        if clause.tranche in (None, t.id)
+    }
     delivered = delivered_at(agreement, held, at - 1)
     return Fact(
         kind="delivery.tested",

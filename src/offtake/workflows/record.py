@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from offtake.agreements.clauses.service_level import ServiceLevel
+from offtake.agreements.events.cause import CauseNotice
 from offtake.agreements.events.election import Election
-from offtake.agreements.model import Event
+from offtake.agreements.model import Agreement, Event
 from offtake.base.errors import BadInput
 from offtake.base.outcome import Refused
 from offtake.base.time import Interval, format_instant
@@ -14,9 +16,11 @@ from offtake.billing.document import Received
 from offtake.fleet.model import Delivery, Outage
 from offtake.formats.plain import from_plain, to_plain
 from offtake.metering.readings import Readings, check_readings
+from offtake.rating.clauses.service_level import failed_windows
 from offtake.store.fact import Fact, Recorded
 from offtake.workflows.book import Book
 from offtake.workflows.meter import columns_of
+from offtake.workflows.state import carried_of
 from offtake.workflows.view import (
     agreement_ids,
     agreement_of,
@@ -119,7 +123,8 @@ def record_agreement_event(book: Book, event: Event, now: int) -> Outcome:
     """What a party does under an agreement, effective from the day it allows.
 
     Refusals: `unknown_agreement`, those of the event's own `check`, `delivered` for an election where the
-    test at the end of grace found nothing short, then those of `record`.
+    test at the end of grace found nothing short, `met` for a service level that didn't fail often enough,
+    then those of `record`.
     """
     if event.agreement not in agreement_ids(book.state):
         return _unknown(event.agreement)
@@ -127,7 +132,8 @@ def record_agreement_event(book: Book, event: Event, now: int) -> Outcome:
     checked = event.check(agreement)
     if isinstance(checked, Refused):
         return checked
-    if isinstance(event, Election) and (refused := _delivered(book, event)) is not None:
+    refused = _contradicted(book, agreement, event)
+    if refused is not None:
         return refused
     return record(book, _fact(event.KIND, event.id, agreement.midnight(checked), now, to_plain(event)))
 
@@ -136,19 +142,41 @@ def _unknown(agreement: str) -> Refused:
     return Refused(code="unknown_agreement", sentence=f"the book has no agreement {agreement!r}")
 
 
-def _delivered(book: Book, election: Election) -> Refused | None:
+def _contradicted(book: Book, agreement: Agreement, event: Event) -> Refused | None:
+    """What was measured may say that there is no reason for the event."""
+    if isinstance(event, Election):
+        return _delivered(book, agreement, event)
+    if isinstance(event, CauseNotice):
+        return _met(book, agreement, event)
+    return None
+
+
+def _delivered(book: Book, agreement: Agreement, election: Election) -> Refused | None:
     """Nothing to elect when the test at the end of grace found the whole count in service."""
-    tests = [
-        item.body
-        for id_, item in book.state.of("tested").items()
-        if item.body["agreement"] == election.agreement and id_.endswith("/grace")
-    ]
-    if tests and not any(int(body["short"]) for body in tests):
+    governing = election.governing(agreement)
+    tested = governing and book.state.body("tested", f"{agreement.id}/{governing[0]}/grace")
+    if tested and not int(tested["short"]):
         return Refused(
             code="delivered",
             sentence=f"{election.agreement}: the committed count was in service when grace ended",
         )
     return None
+
+
+def _met(book: Book, agreement: Agreement, notice: CauseNotice) -> Refused | None:
+    """No leaving for a service level that hasn't failed often enough."""
+    clause = dict(agreement.clauses).get(notice.clause)
+    settled = book.state.body("settled_through", agreement.id)
+    if not isinstance(clause, ServiceLevel) or clause.chronic is None:
+        return None
+    failed = failed_windows(carried_of(settled, "carried") if settled else {}, notice.clause)
+    if len(failed) >= clause.chronic.windows:
+        return None
+    return Refused(
+        code="met",
+        sentence=f"{agreement.id}: {notice.clause} failed in {len(failed)} of the last {clause.chronic.of} "
+        f"windows, and {clause.chronic.windows} are needed to leave",
+    )
 
 
 def record_payment(book: Book, payment: Received, now: int) -> Outcome:

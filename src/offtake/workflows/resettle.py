@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from offtake.agreements.clauses.acceptance import unaccepted_unpaid
 from offtake.agreements.model import Agreement
 from offtake.base.months import Month, month_of, months_through
 from offtake.rating.measure import month_facts
@@ -11,8 +12,8 @@ from offtake.rating.model import Charge
 from offtake.rating.rate import differences, rate_month
 from offtake.store.fact import Fact
 from offtake.workflows.book import OpenBook
-from offtake.workflows.settle import carried_of, issue, measure, settled_body, settled_month
-from offtake.workflows.state import State, month_key
+from offtake.workflows.settle import issue, measure, settled_body, settled_month
+from offtake.workflows.state import State, carried_of, month_key
 from offtake.workflows.view import agreement_ids, agreement_of, document_of, signed_agreement
 
 
@@ -50,7 +51,7 @@ def _resettle(book: OpenBook, id_: str, since: int, done: Month, now: int) -> It
     carried = carried_of(settled[first], "carried_in")
     changed = []
     for month in months_through(first, done):
-        agreement = agreement_of(book.state, id_, until=month.interval(zone).end)
+        agreement = unaccepted_unpaid(agreement_of(book.state, id_, until=month.interval(zone).end))
         measured = measure(book, agreement.month(month), forgotten=True)
         facts = month_facts(agreement, month, measured, carried)
         rated = rate_month(agreement, facts)

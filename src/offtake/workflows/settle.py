@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from offtake.agreements.clauses.acceptance import unaccepted_unpaid
 from offtake.agreements.model import Agreement
 from offtake.agreements.schedule import fee_schedule, first_month, last_month, prepayment_schedule
 from offtake.base.months import Month, months_through
 from offtake.base.time import Interval
 from offtake.billing.document import Document, document, in_advance
 from offtake.billing.entries import entry_for_document, entry_for_month
-from offtake.formats.plain import from_plain, to_plain
+from offtake.formats.plain import to_plain
 from offtake.ledger.model import Entry
 from offtake.metering.readings import settle_take
 from offtake.rating.measure import Measured, month_facts
-from offtake.rating.model import Carried, Charge, Kind, Lot, MonthFacts
+from offtake.rating.model import Carried, Charge, Kind, MonthFacts
 from offtake.rating.rate import Rated, differences, rate_fixed, rate_month
 from offtake.store.fact import Fact
 from offtake.workflows.allocate import held_rows, short_rows
 from offtake.workflows.book import OpenBook
 from offtake.workflows.meter import readings_in
-from offtake.workflows.state import Body, State, month_key
+from offtake.workflows.state import State, carried_of, month_key
 from offtake.workflows.view import agreement_ids, agreement_of, document_of, outage_curves
 
 
@@ -37,9 +38,9 @@ def decide_settlement(book: OpenBook, now: int) -> Iterator[Fact]:
             period = agreement.month(month)
             if period not in measured:
                 measured[period] = measure(book, period)
-            in_force = agreement_of(book.state, id_, until=period.end)
+            in_force = unaccepted_unpaid(agreement_of(book.state, id_, until=period.end))
             yield from _settle(book.state, in_force, month, measured[period], now)
-        yield from _bill_in_advance(book.state, agreement, now)
+        yield from _bill_in_advance(book.state, unaccepted_unpaid(agreement), now)
     yield from _earn(book.state, now)
 
 
@@ -124,13 +125,6 @@ def settled_body(agreement: Agreement, facts: MonthFacts, rated: Rated) -> dict[
 
 def _lots(carried: Carried) -> dict[str, Any]:
     return {account: [to_plain(lot) for lot in lots] for account, lots in carried.items()}
-
-
-def carried_of(body: Body, name: str) -> Carried:
-    """What a settled month carried in (`carried_in`) or out (`carried`)."""
-    return {
-        account: tuple(from_plain(Lot, lot) for lot in lots) for account, lots in body.get(name, {}).items()
-    }
 
 
 def _carried_into(state: State, agreement: str) -> Carried:

@@ -17,6 +17,7 @@ from offtake.base.errors import ensure
 from offtake.base.months import Month
 from offtake.formats.plain import from_plain
 from offtake.ledger.model import Entry, post_to
+from offtake.rating.model import Carried, Lot
 from offtake.store.fact import GENESIS, Fact, Recorded
 
 Body = Mapping[str, Any]
@@ -319,6 +320,13 @@ KINDS = tuple(_PROJECTORS)
 def month_key(body: Body) -> Month:
     """A month from its plain form."""
     return Month(int(body["year"]), int(body["month"]))
+
+
+def carried_of(body: Body, name: str) -> Carried:
+    """What a settled month carried in (`carried_in`) or out (`carried`)."""
+    return {
+        account: tuple(from_plain(Lot, lot) for lot in lots) for account, lots in body.get(name, {}).items()
+    }
 
 
 def is_simulated(state: State) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from offtake.agreements.clauses.acceptance import unaccepted_unpaid, waiting
+from offtake.agreements.events.acceptance import Tender
 from offtake.agreements.model import Agreement, Event, after_events
 from offtake.agreements.schedule import first_month, last_month
 from offtake.base.money import Money
@@ -36,6 +38,7 @@ class Owing:
         agreement: as it stands after the supposed events.
         months: each month's facts and charges.
         refused: supposed events that don't count, and why.
+        in_time: tranches that the facts don't tender, supposed to be accepted as they start.
         misses: expectations that weren't met.
         expected: how many there were.
     """
@@ -43,6 +46,7 @@ class Owing:
     agreement: Agreement
     months: tuple[tuple[MonthFacts, Rated], ...]
     refused: tuple[tuple[str, Refused], ...] = ()
+    in_time: tuple[str, ...] = ()
     misses: tuple[Miss, ...] = ()
     expected: int = 0
 
@@ -80,6 +84,9 @@ def charges_of(
     agreement = with_series(agreement, supposed.series)
     refused = _refused(agreement, supposed.events)
     agreement = after_events(agreement, supposed.events)
+    tendered = {event.tranche for event, _ in agreement.events_of(Tender)}
+    in_time = tuple(tranche for tranche in waiting(agreement) if tranche not in tendered)
+    agreement = unaccepted_unpaid(agreement, but=in_time)
     first, last = months or supposed.months or (first_month(agreement), last_month(agreement))
     # what is carried into the first month comes from those before it
     facts_of = supposed_months(agreement, supposed.supposed, min(first, first_month(agreement)), last)
@@ -88,6 +95,7 @@ def charges_of(
         agreement=agreement,
         months=tuple(pair for pair in rated if pair[0].month >= first),
         refused=refused,
+        in_time=in_time,
         misses=_misses(agreement, rated, supposed.expected),
         expected=len(supposed.expected),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le, MinLen
@@ -38,16 +39,8 @@ class AvailabilityCredit(Clause):
     cap: Annotated[Decimal, Ge(0), Le(1)] = Decimal(1)
 
     def check(self, agreement: Agreement, path: str) -> Iterable[Problem]:
-        """Deeper bands must earn more."""
-        for i, (upper, lower) in enumerate(zip(self.band, self.band[1:], strict=False), start=1):
-            if lower.below >= upper.below or lower.credit < upper.credit:
-                yield Problem(
-                    where=f"{path}.band[{i}]",
-                    code="ladder_order",
-                    message=f"below {lower.below} earns {lower.credit}, "
-                    f"after below {upper.below} earns {upper.credit}",
-                    remedy="list bands from the highest availability down, with credits that rise",
-                )
+        """Deeper rungs must earn more."""
+        return check_ladder(self.band, path)
 
     def share(self, lost: int, entitled: int) -> tuple[int, Decimal] | None:
         """The rung reached and its credit after the cap, or None above the ladder.
@@ -60,3 +53,16 @@ class AvailabilityCredit(Clause):
             if entitled > 0 and (entitled - lost) < band.below * entitled:
                 reached = i
         return None if reached is None else (reached, min(self.band[reached].credit, self.cap))
+
+
+def check_ladder(bands: tuple[Band, ...], path: str) -> Iterable[Problem]:
+    """Deeper rungs of a ladder must earn more."""
+    for i, (upper, lower) in enumerate(pairwise(bands), start=1):
+        if lower.below >= upper.below or lower.credit < upper.credit:
+            yield Problem(
+                where=f"{path}.band[{i}]",
+                code="ladder_order",
+                message=f"below {lower.below} earns {lower.credit}, "
+                f"after below {upper.below} earns {upper.credit}",
+                remedy="list bands from the highest availability down, with credits that rise",
+            )

@@ -9,7 +9,7 @@ from offtake.agreements.clauses.recall import Recall, governing_recall
 from offtake.agreements.model import Agreement
 from offtake.base.money import Money, money_of, round_fraction
 from offtake.base.time import HOUR_S
-from offtake.rating.model import Charge, Kind, MonthFacts, charge, flat_fee, gpu_hours
+from offtake.rating.model import Charge, Kind, MonthFacts, charge, fee_of, gpu_hours
 
 
 def rate_recall(
@@ -24,7 +24,7 @@ def rate_recall(
     back = sum(own.values())
     if not back:
         return
-    exact = _reduction(agreement, own, facts, charges) * Fraction(clause.fee_reduction)
+    exact = fee_of(agreement, charges, facts, own) * Fraction(clause.fee_reduction)
     if exact:
         part = f", {clause.fee_reduction * 100:f} % of its fee not owed" if clause.fee_reduction != 1 else ""
         yield charge(
@@ -59,16 +59,3 @@ def _governed(agreement: Agreement, path: str, facts: MonthFacts) -> dict[str, i
         if own.recalled and governing is not None and governing[0] == path:
             found[tranche] = own.recalled
     return found
-
-
-def _reduction(
-    agreement: Agreement, back: dict[str, int], facts: MonthFacts, charges: tuple[Charge, ...]
-) -> Fraction:
-    """The proportionate fee of what was recalled, in minor units, exact."""
-    tranched = [c for c in charges if c.tranche is not None]
-    whole = flat_fee(agreement, (c for c in charges if c.tranche is None))
-    exact = whole.minor * Fraction(sum(back.values()), facts.entitled)
-    for tranche, seconds in back.items():
-        fee = flat_fee(agreement, tranched, [tranche])
-        exact += fee.minor * Fraction(seconds, facts.tranches[tranche].entitled)
-    return exact
