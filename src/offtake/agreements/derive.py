@@ -23,6 +23,7 @@ from offtake.agreements.units import conversion_basis, gpus_of
 from offtake.base.curve import Curve
 from offtake.base.money import Money, round_rate
 from offtake.base.months import plus_days
+from offtake.base.schedule import Schedule
 from offtake.base.time import Interval
 
 FIRST_INSTANT = -(2**62)
@@ -41,6 +42,8 @@ class Values:
         with_options: the headline if every option to extend is exercised.
         firm_notice: that first day, or None where the offtaker can't leave, or wouldn't.
         firm_end: the first day no longer covered after such a notice, or the end of the term.
+        headline_by_month: the headline by service month.
+        firm_by_month: what is firm by service month.
     """
 
     headline: Figure[Money]
@@ -49,6 +52,8 @@ class Values:
     with_options: Figure[Money]
     firm_notice: date | None
     firm_end: date
+    headline_by_month: Schedule
+    firm_by_month: Schedule
 
 
 def entitlement(agreement: Agreement, tranche: Tranche) -> Figure[Curve]:
@@ -91,8 +96,12 @@ def _entitled(agreement: Agreement, tranche: Tranche) -> tuple[Curve, list[str]]
     return curve.restrict(Interval(agreement.midnight(tranche.start), agreement.midnight(end))), basis
 
 
-def values(agreement: Agreement) -> Values:
+def values(agreement: Agreement, on: date | None = None) -> Values:
     """Headline, firm and cancellable value.
+
+    Args:
+        agreement: as it stands.
+        on: a notice isn't given before this day; the first day allowed when left out.
 
     Source: firm value is the enforceable part in the sense of ASC 606-10-25-3, read from the offtaker's
     right to leave for convenience; what leaving costs it counts as owed.
@@ -102,12 +111,13 @@ def values(agreement: Agreement) -> Values:
     notice: date | None = None
     basis: tuple[str, ...] = ()
     # an end that counts is settled: nothing can be cancelled any more
-    exits = [] if agreement.ends_on is not None else exits_of(agreement, Side.OFFTAKER)
+    exits = [] if agreement.ends_on is not None else exits_of(agreement, Side.OFFTAKER, on)
     for path, clause in exits:
-        left = value_schedule(agreement.ending(clause.earliest_end(agreement), by=path))
-        if left.total < firm.total or (left.total == firm.total and clause.earliest_end(agreement) < end):
-            firm, end = left, clause.earliest_end(agreement)
-            notice, basis = clause.first_notice(agreement), clause.basis(path)
+        leaving = clause.earliest_end(agreement, on)
+        left = value_schedule(agreement.ending(leaving, by=path))
+        if left.total < firm.total or (left.total == firm.total and leaving < end):
+            firm, end = left, leaving
+            notice, basis = clause.first_notice(agreement, on), clause.basis(path)
     head_basis = tuple(path for item in headline for path in item.basis)
     firm_basis = tuple(path for item in firm for path in item.basis) + basis
     extended = value_schedule(with_every_renewal(agreement))
@@ -120,17 +130,19 @@ def values(agreement: Agreement) -> Values:
         ),
         firm_notice=notice,
         firm_end=end,
+        headline_by_month=headline,
+        firm_by_month=firm,
     )
 
 
-def exits_of(agreement: Agreement, side: Side) -> list[tuple[str, Termination]]:
+def exits_of(agreement: Agreement, side: Side, on: date | None = None) -> list[tuple[str, Termination]]:
     """Clauses by which a side may leave for convenience before the term ends, soonest first."""
     exits = [
         (path, clause)
         for path, clause in agreement.all_of(Termination)
-        if side in clause.by and clause.earliest_end(agreement) < agreement.ends
+        if side in clause.by and clause.earliest_end(agreement, on) < agreement.ends
     ]
-    return sorted(exits, key=lambda pair: pair[1].earliest_end(agreement))
+    return sorted(exits, key=lambda pair: pair[1].earliest_end(agreement, on))
 
 
 def deadlines(agreement: Agreement) -> tuple[Deadline, ...]:

@@ -120,15 +120,22 @@ def fee_schedule(agreement: Agreement) -> Schedule:
 
 def value_schedule(agreement: Agreement) -> Schedule:
     """Fixed fees and minimums: what is owed by month if nothing but the minimum is taken."""
-    items = [item for item in _all_owed(agreement) if item.kind is DueKind.FEE]
+    return _schedule(agreement, (item for _, item in valued(agreement)))
+
+
+def valued(agreement: Agreement) -> Iterator[tuple[str, Owed]]:
+    """Every fixed fee and minimum, with the path of its clause."""
     for text, first, last in texts_by_month(agreement):
         for path, clause in text.clauses:
+            for item in owed_by(text, path, clause, first=first, last=last):
+                if item.kind is DueKind.FEE:
+                    yield path, item
             span = clause.span(text)
             if type(clause).least is not Clause.least and span is not None:
                 for month in _within(text, span, first, last):
                     factors = factors_on(text, path, month)
-                    items += [_owed(text, due, Fraction(1), factors) for due in clause.least(text, month)]
-    return _schedule(agreement, items)
+                    for due in clause.least(text, month):
+                        yield path, _owed(text, due, Fraction(1), factors)
 
 
 def prepayment_schedule(agreement: Agreement) -> Schedule:

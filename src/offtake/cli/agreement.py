@@ -18,9 +18,10 @@ from offtake.base.money import total
 from offtake.base.months import Month, parse_month, plus_days
 from offtake.base.outcome import Refused
 from offtake.base.schedule import Dated, Schedule
+from offtake.cli import decisions
+from offtake.cli.agreements import day_of, load, text_of
 from offtake.cli.options import Json, RefusedByRule, check_agreement_known, opened, wall_clock
 from offtake.cli.show import emit, figure, money, table
-from offtake.formats.agreement import parse_agreement
 from offtake.formats.icalendar import CalendarEntry, calendar_of
 from offtake.formats.plain import to_plain
 from offtake.workflows.as_of import agreement_as_of
@@ -29,20 +30,7 @@ from offtake.workflows.suppose import Owing, charges_of
 from offtake.workflows.view import agreement_of
 
 app = typer.Typer(help="Agreements: check files, show what follows from them.", no_args_is_help=True)
-
-
-def _load(path: Path) -> Agreement:
-    return parse_agreement(_text(path), str(path))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        remedy = "name a file, or an id together with --book"
-        raise BadInput(
-            [Problem(where=str(path), code="unreadable", message=str(error), remedy=remedy)]
-        ) from error
+decisions.add_to(app)
 
 
 @app.command()
@@ -55,7 +43,7 @@ def check(
     found = []
     for path in file:
         try:
-            found.append(_load(path))
+            found.append(load(str(path), None))
         except BadInput as error:
             problems += error.problems
     if problems:
@@ -92,7 +80,7 @@ def show(
     if book is None and (effective or known):
         raise BadInput([_needs_book("--effective" if effective else "--known")])
     if book is None:
-        found = _load(Path(agreement))
+        found = load(agreement, None)
     else:
         with opened(book) as target:
             check_agreement_known(target, agreement)
@@ -116,13 +104,13 @@ def deadlines_of(
 ) -> None:
     """Every date on which a right opens or ends, in order; also as a file that calendar programs open."""
     if book is None:
-        found = [_load(Path(one)) for one in agreement]
+        found = [load(one, None) for one in agreement]
     else:
         with opened(book) as target:
             for one in agreement:
                 check_agreement_known(target, one)
             found = [agreement_of(target.state, one) for one in agreement]
-    first = _day("--from", since) if since else date.min
+    first = day_of("--from", since) if since else date.min
     rows = sorted(
         ((item, one) for one in found for item in deadlines(one) if item.on >= first),
         key=lambda pair: (pair[0].on, pair[1].id),
@@ -177,12 +165,12 @@ def charges(
     """What an agreement owes month by month for facts that are supposed; checks what the facts expect."""
     months = _months(first, last)
     owing = charges_of(
-        _text(file),
+        text_of(file),
         str(file),
-        _text(facts) if facts else "",
+        text_of(facts) if facts else "",
         str(facts or ""),
         months=months,
-        amendments=[(_text(one), str(one)) for one in amendment or ()],
+        amendments=[(text_of(one), str(one)) for one in amendment or ()],
     )
     emit(json_, _owing_plain(owing), lambda out: _draw_owing(out, owing))
     if owing.misses and not json_:
@@ -269,21 +257,13 @@ def _needs_book(option: str) -> Problem:
 def _as_of(book: Book, latest: Agreement, effective: str | None, known: str | None) -> Agreement:
     """Ends of local days as instants; the present where one is left out."""
     at = {
-        name: latest.midnight(plus_days(_day(name, text), 1)) if text else 2**40
+        name: latest.midnight(plus_days(day_of(name, text), 1)) if text else 2**40
         for name, text in (("--effective", effective), ("--known", known))
     }
     found = agreement_as_of(book, latest.id, effective=at["--effective"], known=at["--known"] - 1)
     if isinstance(found, Refused):
         raise RefusedByRule(found)
     return found
-
-
-def _day(option: str, text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        problem = Problem(where=option, code="bad_date", message=str(error), remedy="write 2027-03-01")
-        raise BadInput([problem]) from error
 
 
 def _plain(agreement: Agreement) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class Of(StrEnum):
 class Concentration(Clause):
     """The operator promises that one offtaker's share stays within a cap.
 
-    It charges nothing: `offtake agreement book` tests it.
+    It charges nothing: `offtake agreement value` tests it.
 
     Attributes:
         of: what the share is of: "firm_value" of the whole book, or "gpus" entitled in some pools.

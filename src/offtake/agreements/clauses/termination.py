@@ -101,15 +101,17 @@ class Termination(Clause):
         names = ("fee", "fee_months", "fee_share_of_remaining")
         return tuple(name for name in names if getattr(self, name))
 
-    def first_notice(self, agreement: Agreement) -> date:
-        """The first day on which notice may be given."""
+    def first_notice(self, agreement: Agreement, on: date | None = None) -> date:
+        """The first day on which notice may be given; not before `on`, where that is given."""
         if self.notice_after is not None:
-            return plus_days(self.notice_after, 1)
-        return plus_months(self.lock_in_from or agreement.signed, self.lock_in_months or 0)
+            first = plus_days(self.notice_after, 1)
+        else:
+            first = plus_months(self.lock_in_from or agreement.signed, self.lock_in_months or 0)
+        return first if on is None else max(first, on)
 
-    def earliest_end(self, agreement: Agreement) -> date:
+    def earliest_end(self, agreement: Agreement, on: date | None = None) -> date:
         """The first day no longer covered, when notice is given on the first day allowed."""
-        return plus_days(self.first_notice(agreement), self.notice_days)
+        return plus_days(self.first_notice(agreement, on), self.notice_days)
 
     def basis(self, path: str) -> tuple[str, ...]:
         """Terms that the dates rest on."""
