@@ -54,6 +54,7 @@ NOTES = {
     "_Operator.name": "the operator",
     "_Operator.time_zone": "of its months, and of the run",
     "_Operator.currency": "of its summary",
+    "_Operator.two_people": "in a live book, what the operator does under an agreement takes two people",
     "_Run.first": "first month of the run",
     "_Run.last": "last month of the run",
     "_Allocation.precedence": "order in which claims are served; each firmness once, `firm` first",

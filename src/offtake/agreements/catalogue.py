@@ -53,6 +53,7 @@ from offtake.agreements.events.acceptance import Answer, Tender
 from offtake.agreements.events.assignment import AssignmentNotice, StepIn
 from offtake.agreements.events.cause import CauseNotice, DefaultNotice
 from offtake.agreements.events.claim import Claim
+from offtake.agreements.events.credit import Credit, WriteOff
 from offtake.agreements.events.election import Election
 from offtake.agreements.events.exercise import Exercise
 from offtake.agreements.events.notice import Notice
@@ -133,6 +134,8 @@ EVENTS: Mapping[str, type[Event]] = {
         Transfer,
         AssignmentNotice,
         StepIn,
+        Credit,
+        WriteOff,
     )
 }
 """Section of a file of facts → event; a test checks that every event of this package is listed."""

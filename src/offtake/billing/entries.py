@@ -70,6 +70,12 @@ def entry_for_unapplied(id_: str, agreement: str, at: int, amount: Money) -> Ent
     return entry(id_, at, f"{agreement}: money received earlier applied", legs)
 
 
+def entry_for_write_off(id_: str, agreement: str, at: int, amount: Money, number: str) -> Entry:
+    """What is no longer expected to be paid becomes a loss."""
+    legs = [(f"expenses.bad_debt.{agreement}", amount), (receivable(agreement), -amount)]
+    return entry(f"{id_}/written-off", at, f"{agreement}: {number} written off", legs)
+
+
 def entry_for_payment(payment: str, agreement: str, at: int, amount: Money, unused: Money) -> Entry:
     """Cash against the receivable; what no document asked for is owed back."""
     legs = [

@@ -191,7 +191,7 @@ def _months(first: str | None, last: str | None) -> tuple[Month, Month] | None:
 
 
 def _missed(owing: Owing) -> Refused:
-    parts = [f"{m.month} {m.clause}: {m.expected} expected, {m.found} found" for m in owing.misses]
+    parts = [f"{m.what}: {m.expected} expected, {m.found} found" for m in owing.misses]
     return Refused(code="not_as_expected", sentence="; ".join(parts))
 
 
@@ -221,8 +221,7 @@ def _owing_plain(owing: Owing) -> dict[str, Any]:
         "expected": owing.expected,
         "misses": [
             {
-                "month": str(m.month),
-                "clause": m.clause,
+                "what": m.what,
                 "expected": str(m.expected.major),
                 "found": str(m.found.major),
             }
@@ -245,7 +244,7 @@ def _draw_owing(out: Console, owing: Owing) -> None:
     for tranche in owing.in_time:
         out.print(f"Tranche {tranche} is supposed to be accepted as it starts; no fact says so.")
     if owing.expected and not owing.misses:
-        out.print(f"All {owing.expected} expected charges came out.")
+        out.print(f"All {owing.expected} expected figures came out.")
 
 
 def _needs_book(option: str) -> Problem:

@@ -9,32 +9,48 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from offtake.agreements.events.credit import Credit, WriteOff
+from offtake.agreements.model import Agreement, Event
 from offtake.base.errors import BadInput, Problem
+from offtake.base.money import Money
 from offtake.base.outcome import Refused
 from offtake.base.time import format_instant
 from offtake.cli.options import BookDirectory, Json, RefusedByRule, opened, wall_clock
 from offtake.cli.show import emit
 from offtake.formats.scenario import parse_scenario
+from offtake.rating.quote import quote
 from offtake.store.fact import Recorded
+from offtake.workflows.approve import approve as decide
+from offtake.workflows.approve import needs_two, proposals, propose
+from offtake.workflows.book import Book
 from offtake.workflows.happenings import Happening, happenings
-from offtake.workflows.record import Outcome, record_event
+from offtake.workflows.record import Happened, Outcome, record_event
 from offtake.workflows.state import is_simulated
 from offtake.workflows.tick import tick as decide_all
-from offtake.workflows.view import agreement_ids, fleet_of, signed_agreement
+from offtake.workflows.view import agreement_ids, agreement_of, fleet_of, signed_agreement
+
+Who = Annotated[str, typer.Option("--as", help="Your name, for what takes two people.", show_default=False)]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the root."""
     app.command()(record)
     app.command()(tick)
+    app.command()(proposed)
+    app.command()(approve)
 
 
 def record(
     book: BookDirectory,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Facts in the format of scenario.toml.")],
+    who: Who = "",
     json_: Json = False,
 ) -> None:
-    """Record outside facts (outages, deliveries, notices, elections, recalls, payments), once each."""
+    """Record outside facts (outages, deliveries, notices, elections, payments), once each.
+
+    What the operator does under an agreement (a recall, a notice, a credit) is proposed, and waits for
+    `offtake approve` by somebody else, unless offtake.toml says two_people = false.
+    """
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -53,7 +69,7 @@ def record(
         real = replace(scenario, hypothetical=False)
         found = happenings(real, fleet_of(state), agreements, since=now)
         _refuse_future(found, now)
-        outcomes = [(happening, record_event(target, happening.event, now)) for happening in found]
+        outcomes = [(happening, _record(target, happening.event, now, who)) for happening in found]
     rows = [_row(happening, outcome) for happening, outcome in outcomes]
     emit(json_, {"facts": rows}, lambda out: _draw(out, rows))
     refused = [outcome for _, outcome in outcomes if isinstance(outcome, Refused)]
@@ -61,6 +77,67 @@ def record(
         raise RefusedByRule(refused[0])
     if refused:
         raise typer.Exit(6)
+
+
+def _record(book: Book, event: Happened, now: int, who: str) -> Outcome:
+    if isinstance(event, Event) and needs_two(book.state, event):
+        return propose(book, event, now, who)
+    return record_event(book, event, now)
+
+
+def proposed(book: BookDirectory, json_: Json = False) -> None:
+    """What the operator is about to do and a second person hasn't approved yet."""
+    with opened(book) as target:
+        waiting = proposals(target.state)
+        effects = [_effect(agreement_of(target.state, one.event.agreement), one.event) for one in waiting]
+    rows = [
+        {
+            "id": one.id,
+            "agreement": one.event.agreement,
+            "by": one.by,
+            "at": format_instant(one.at),
+            "effect": effect,
+        }
+        for one, effect in zip(waiting, effects, strict=True)
+    ]
+
+    def draw(out: Console) -> None:
+        for row in rows:
+            out.print(f"  {row['id']}  {row['agreement']}: {row['effect']}; by {row['by']} at {row['at']}")
+        if not rows:
+            out.print("Nothing waits for a second person.")
+
+    emit(json_, {"proposals": rows}, draw)
+
+
+def _effect(agreement: Agreement, event: Event) -> str:
+    """What a proposal would change of what is paid."""
+    if isinstance(event, Credit | WriteOff):
+        return f"{agreement.money(event.amount)} given up: {event.because}"
+    priced = quote(agreement, event)
+    if isinstance(priced, Refused):
+        return f"wouldn't count any more: {priced.sentence}"
+    more = "less" if priced.change.minor < 0 else "more"
+    amount = Money(abs(priced.change.minor), priced.change.currency)
+    return f"effective {priced.effective}, {amount} {more} is paid"
+
+
+def approve(
+    book: BookDirectory,
+    proposal: Annotated[str, typer.Argument(metavar="PROPOSAL", help="Such as recall.noticed/r1.")],
+    who: Who = "",
+    reject: Annotated[bool, typer.Option("--reject", help="Say no: the proposal is gone.")] = False,
+    json_: Json = False,
+) -> None:
+    """Approve what somebody else proposed, so that it counts; or reject it."""
+    with opened(book) as target:
+        if is_simulated(target.state):
+            raise RefusedByRule(_simulated(book))
+        outcome = decide(target, proposal, wall_clock(), who, approved=not reject)
+    if isinstance(outcome, Refused):
+        raise RefusedByRule(outcome)
+    word = "rejected" if reject else "approved"
+    emit(json_, {"proposal": proposal, "outcome": word}, lambda out: out.print(f"  {proposal}  {word}"))
 
 
 def _simulated(book: Path) -> Refused:
@@ -85,6 +162,13 @@ def _refuse_future(found: tuple[Happening, ...], now: int) -> None:
 def _row(happening: Happening, outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Refused):
         return {"what": happening.what, "outcome": "refused", "code": outcome.code, "why": outcome.sentence}
+    if isinstance(outcome, Recorded) and outcome.fact.kind == "event.proposed":
+        return {
+            "what": happening.what,
+            "outcome": "proposed",
+            "seq": outcome.seq,
+            "proposal": outcome.fact.id,
+        }
     if isinstance(outcome, Recorded):
         return {"what": happening.what, "outcome": "recorded", "seq": outcome.seq}
     return {"what": happening.what, "outcome": "known"}
@@ -93,6 +177,8 @@ def _row(happening: Happening, outcome: Outcome) -> dict[str, Any]:
 def _draw(out: Console, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         detail = f": {row['why']}" if "why" in row else ""
+        if "proposal" in row:
+            detail = f"; somebody else: offtake approve BOOK {row['proposal']} --as NAME"
         out.print(f"  {row['what']}  {row['outcome']}{detail}")
     if not rows:
         out.print("The file holds no facts.")

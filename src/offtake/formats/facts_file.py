@@ -132,16 +132,18 @@ class FactsPaid(Declared):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected(Declared):
-    """A charge that must come out.
+    """A charge of a month, or a figure of the whole agreement, that must come out.
 
     Attributes:
         month: of the charge.
         clause: path of the clause, such as `take_or_pay` or `termination[1]`.
-        amount: the sum of the clause's charges of that month, in major units.
+        figure: instead of both, a figure such as `headline`, `firm`, `rpo` or `uncovered`.
+        amount: the sum of the clause's charges of that month, or the figure; in major units.
     """
 
-    month: Month
-    clause: str
+    month: Month | None = None
+    clause: str = ""
+    figure: str | None = None
     amount: Decimal
 
 
@@ -192,10 +194,10 @@ def _facts(text: str, where: str, agreement: Agreement) -> FactsFile:
     if facts is None or problems:
         raise BadInput([problem.within(where) for problem in problems])
     outages = [_outage(agreement, i, outage, problems) for i, outage in enumerate(facts.outage)]
-    problems += _check_tranches(agreement, facts)
+    problems += [*_check_tranches(agreement, facts), *_check_expected(facts)]
     if problems:
         raise BadInput([problem.within(where) for problem in problems])
-    named = [*(m.month for m in facts.month), *(e.month for e in facts.expect)]
+    named = [*(m.month for m in facts.month), *(e.month for e in facts.expect if e.month is not None)]
     return FactsFile(
         months=(min(named), max(named)) if named else None,
         supposed=Supposed(
@@ -266,6 +268,19 @@ def _check_tranches(agreement: Agreement, facts: _Facts) -> list[Problem]:
         )
         for where, tranche in named
         if tranche is not None and tranche not in known
+    ]
+
+
+def _check_expected(facts: _Facts) -> list[Problem]:
+    return [
+        Problem(
+            where=f"expect[{i}]",
+            code="contradiction",
+            message="what is expected is a month's clause, or a figure",
+            remedy='write month and clause, or figure = "firm"',
+        )
+        for i, one in enumerate(facts.expect)
+        if (one.figure is None) != (one.month is not None and bool(one.clause))
     ]
 
 

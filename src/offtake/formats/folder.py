@@ -67,6 +67,7 @@ class Settings(Declared):
         last: last month of the run.
         precedence: order in which claims are served, firm first.
         workload: where work comes from, or None where demand says it all.
+        two_people: in a live book, what the operator does under an agreement takes two people.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Settings(Declared):
     currency: str
     first: Month
     last: Month
+    two_people: bool = True
     precedence: tuple[Firmness, ...] = (
         Firmness.FIRM,
         Firmness.INTERNAL,
@@ -100,6 +102,7 @@ class _Operator(Declared):
     name: str
     time_zone: str
     currency: str
+    two_people: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +271,7 @@ def parse_settings(text: str, where: str) -> Settings:
         name=parsed.operator.name,
         time_zone=parsed.operator.time_zone,
         currency=parsed.operator.currency,
+        two_people=parsed.operator.two_people,
         first=parsed.run.first,
         last=parsed.run.last,
         workload=parsed.workload,

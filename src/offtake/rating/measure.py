@@ -10,7 +10,7 @@ from offtake.agreements.events.recall import recalled
 from offtake.agreements.model import Agreement, Tranche
 from offtake.base.curve import Curve, combine, maximum, minimum
 from offtake.base.months import Month
-from offtake.rating.model import Carried, MonthFacts, TrancheFacts
+from offtake.rating.model import Carried, MonthFacts, Paid, TrancheFacts
 
 OUTAGE = "outage"
 """The cause under which the allocator reports what outages took."""
@@ -25,6 +25,7 @@ class Measured:
         short: GPUs not delivered over time, by cause.
         taken: GPUs metered over time.
         outages: by pool, GPUs that outages took over time.
+        paid: by agreement, what was paid of documents.
         energy_wh: by agreement, watt-hours metered.
         unsold: by pool, GPU-seconds that nobody had claimed.
     """
@@ -33,6 +34,7 @@ class Measured:
     short: Mapping[str, Mapping[str, Curve]]
     taken: Mapping[str, Curve]
     outages: Mapping[str, Curve] = field(default_factory=dict)
+    paid: Mapping[str, tuple[Paid, ...]] = field(default_factory=dict)
     energy_wh: Mapping[str, int] = field(default_factory=dict)
     unsold: Mapping[str, int] = field(default_factory=dict)
 
@@ -60,6 +62,7 @@ def month_facts(
         },
         energy_wh=measured.energy_wh.get(agreement.id, 0),
         unsold=measured.unsold,
+        paid=measured.paid.get(agreement.id, ()),
         carried=carried or {},
     )
 

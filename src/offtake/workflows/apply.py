@@ -76,10 +76,11 @@ def _opening(state: State, folder: Folder, now: int) -> Iterable[Fact]:
         "time_zone": settings.time_zone,
         "currency": settings.currency,
         "precedence": [str(firmness) for firmness in settings.precedence],
+        "two_people": settings.two_people,
     }
     known = state.body("book", "book")
     opened_at = now if known is None else int(known["opened_at"])
-    body["opened_at"] = opened_at  # type: ignore[assignment]
+    body["opened_at"] = opened_at
     if known is None or dict(known) != body:
         yield Fact(kind="book.opened", id="book", effective_at=now, recorded_at=now, body=body)
 

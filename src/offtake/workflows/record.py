@@ -7,9 +7,11 @@ from typing import Any
 
 from offtake.agreements.clauses.service_level import ServiceLevel
 from offtake.agreements.events.cause import CauseNotice
+from offtake.agreements.events.credit import Credit, WriteOff
 from offtake.agreements.events.election import Election
 from offtake.agreements.model import Agreement, Event
 from offtake.base.errors import BadInput
+from offtake.base.money import Money
 from offtake.base.outcome import Refused
 from offtake.base.time import Interval, format_instant
 from offtake.billing.document import Received
@@ -28,7 +30,7 @@ from offtake.workflows.view import (
     signed_agreement,
 )
 
-ONCE = ("readings.received", "payment.received")
+ONCE = ("readings.received", "payment.received", Credit.KIND, WriteOff.KIND)
 """Kinds that are never superseded: the same id with another body is refused."""
 
 
@@ -122,9 +124,20 @@ def record_delivery(book: Book, delivery: Delivery, now: int) -> Outcome:
 def record_agreement_event(book: Book, event: Event, now: int) -> Outcome:
     """What a party does under an agreement, effective from the day it allows.
 
+    Refusals: those of `check_agreement_event`, then those of `record`.
+    """
+    effective = check_agreement_event(book, event)
+    if isinstance(effective, Refused):
+        return effective
+    return record(book, _fact(event.KIND, event.id, effective, now, to_plain(event)))
+
+
+def check_agreement_event(book: Book, event: Event) -> Refused | int:
+    """The instant from which an event holds, or why it doesn't count.
+
     Refusals: `unknown_agreement`, those of the event's own `check`, `delivered` for an election where the
     test at the end of grace found nothing short, `met` for a service level that didn't fail often enough,
-    then those of `record`.
+    `not_open` and `more_than_open` for a write-off.
     """
     if event.agreement not in agreement_ids(book.state):
         return _unknown(event.agreement)
@@ -132,10 +145,7 @@ def record_agreement_event(book: Book, event: Event, now: int) -> Outcome:
     checked = event.check(agreement)
     if isinstance(checked, Refused):
         return checked
-    refused = _contradicted(book, agreement, event)
-    if refused is not None:
-        return refused
-    return record(book, _fact(event.KIND, event.id, agreement.midnight(checked), now, to_plain(event)))
+    return _contradicted(book, agreement, event) or agreement.midnight(checked)
 
 
 def _unknown(agreement: str) -> Refused:
@@ -148,6 +158,25 @@ def _contradicted(book: Book, agreement: Agreement, event: Event) -> Refused | N
         return _delivered(book, agreement, event)
     if isinstance(event, CauseNotice):
         return _met(book, agreement, event)
+    if isinstance(event, WriteOff):
+        return _open_for(book, agreement, event)
+    return None
+
+
+def _open_for(book: Book, agreement: Agreement, event: WriteOff) -> Refused | None:
+    """No more can be written off than is open of a document of the agreement."""
+    if book.find(event.KIND, event.id) is not None:
+        return None  # said again, or in conflict with what was said
+    known = book.state.body("open", event.document)
+    if known is None or known["agreement"] != agreement.id or int(known["left"]) <= 0:
+        return Refused(
+            code="not_open", sentence=f"{agreement.id}: nothing of {event.document} is open to write off"
+        )
+    left = Money(int(known["left"]), agreement.currency)
+    if agreement.money(event.amount).minor > left.minor:
+        return Refused(
+            code="more_than_open", sentence=f"{agreement.id}: only {left} of {event.document} is open"
+        )
     return None
 
 

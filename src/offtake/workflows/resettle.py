@@ -12,6 +12,7 @@ from offtake.rating.model import Charge
 from offtake.rating.rate import differences, rate_month
 from offtake.store.fact import Fact
 from offtake.workflows.book import OpenBook
+from offtake.workflows.forgo import CLAUSE
 from offtake.workflows.settle import issue, measure, settled_body, settled_month
 from offtake.workflows.state import State, carried_of, month_key
 from offtake.workflows.view import agreement_ids, agreement_of, document_of, signed_agreement
@@ -85,7 +86,9 @@ def _billed_for(book: OpenBook, agreement: Agreement, month: Month) -> tuple[lis
     numbers = []
     for number, item in sorted(book.kept("document").items()):
         if item.body["agreement"] == agreement.id:
-            own = [line for line in document_of(item.body).lines if line.month == month]
+            own = [
+                line for line in document_of(item.body).lines if line.month == month and line.clause != CLAUSE
+            ]
             lines += own
             numbers += [number] if own else []
     return lines, tuple(numbers)

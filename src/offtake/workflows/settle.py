@@ -8,7 +8,8 @@ from typing import Any
 from offtake.agreements.clauses.acceptance import unaccepted_unpaid
 from offtake.agreements.model import Agreement
 from offtake.agreements.schedule import fee_schedule, first_month, last_month, prepayment_schedule
-from offtake.base.months import Month, months_through
+from offtake.base.money import Money
+from offtake.base.months import Month, local_date, months_through
 from offtake.base.time import Interval
 from offtake.billing.document import Document, document, in_advance
 from offtake.billing.entries import entry_for_document, entry_for_month
@@ -16,14 +17,14 @@ from offtake.formats.plain import to_plain
 from offtake.ledger.model import Entry
 from offtake.metering.readings import settle_take
 from offtake.rating.measure import Measured, month_facts
-from offtake.rating.model import Carried, Charge, Kind, MonthFacts
+from offtake.rating.model import Carried, Charge, Kind, MonthFacts, Paid
 from offtake.rating.rate import Rated, differences, rate_fixed, rate_month
 from offtake.store.fact import Fact
 from offtake.workflows.allocate import held_rows, short_rows
 from offtake.workflows.book import OpenBook
 from offtake.workflows.meter import readings_in
 from offtake.workflows.state import State, carried_of, month_key
-from offtake.workflows.view import agreement_ids, agreement_of, document_of, outage_curves
+from offtake.workflows.view import agreement_ids, agreement_of, document_of, outage_curves, signed_agreement
 
 
 def decide_settlement(book: OpenBook, now: int) -> Iterator[Fact]:
@@ -79,11 +80,34 @@ def measure(book: OpenBook, period: Interval, *, forgotten: bool = False) -> Mea
     short = short_rows(plans, book.lake, period).by_claim()
     takes = settle_take(readings_in(batches, book.lake, period), period)
     return Measured(
+        paid=_paid(book, period, forgotten=forgotten),
         held={claim: rows.curve for claim, rows in held.items()},
         short={claim: rows.curve_by_other() for claim, rows in short.items()},
         taken={claim: take.curve for claim, take in takes.items()},
         outages=outage_curves(book.state, period),
     )
+
+
+def _paid(book: OpenBook, period: Interval, *, forgotten: bool) -> dict[str, tuple[Paid, ...]]:
+    """What was paid of documents in a period, by agreement."""
+    items = dict(book.state.of("paid"))
+    if forgotten:
+        items |= book.kept("old_paid")
+    found: dict[str, list[Paid]] = {}
+    for _, item in sorted(items.items()):
+        body = item.body
+        if int(body["at"]) in period:
+            agreement = str(body["agreement"])
+            zone = signed_agreement(book.state, agreement).time_zone
+            found.setdefault(agreement, []).append(
+                Paid(
+                    document=str(body["document"]),
+                    amount=Money(int(body["minor"]), str(body["currency"])),
+                    due=local_date(int(body["due_at"]), zone),
+                    paid=local_date(int(body["at"]), zone),
+                )
+            )
+    return {agreement: tuple(paid) for agreement, paid in found.items()}
 
 
 def _settle(state: State, agreement: Agreement, month: Month, measured: Measured, now: int) -> Iterator[Fact]:

@@ -23,7 +23,7 @@ from offtake.store.fact import GENESIS, Fact, Recorded
 Body = Mapping[str, Any]
 Key = tuple[str, str]
 
-ON_DEMAND = ("document", "settled", "old_plan", "old_batch")
+ON_DEMAND = ("document", "settled", "old_plan", "old_batch", "old_paid")
 """Kinds that are kept for reading, and needed by a tick only when a settled month is settled again."""
 
 MANIFESTS: Mapping[str, tuple[str, ...]] = {
@@ -145,6 +145,18 @@ def _note_late(state: State, fact: Fact, change: Change) -> None:
         change.items["late", f"{fact.kind} {fact.id}"] = {"since": since, "agreement": agreement}
 
 
+def _proposed(state: State, fact: Fact, seq: int, change: Change) -> None:
+    change.items["proposal", fact.id] = fact.body
+
+
+def _decided(state: State, fact: Fact, seq: int, change: Change) -> None:
+    change.items["proposal", fact.id] = None
+
+
+def _forgone(state: State, fact: Fact, seq: int, change: Change) -> None:
+    change.items["forgone", str(fact.body["forgone"])] = {"seq": seq}
+
+
 def _trued_up(state: State, fact: Fact, seq: int, change: Change) -> None:
     for id_, item in state.of("late").items():
         if item.body.get("agreement") == fact.body["agreement"]:
@@ -202,6 +214,10 @@ def _settled(state: State, fact: Fact, seq: int, change: Change) -> None:
     change.items["settled", fact.id] = fact.body
     agreement = str(fact.body["agreement"])
     change.items["settled_through", agreement] = _through(fact.body)
+    for id_, item in state.of("paid").items():
+        if item.body["agreement"] == agreement and int(item.body["at"]) < int(fact.body["end"]):
+            change.items["paid", id_] = None
+            change.items["old_paid", id_] = item.body
     for number, item in state.of("advance").items():
         doc = item.body
         if doc["earned"] and (doc["agreement"], doc["month"]) == (agreement, fact.body["month"]):
@@ -280,7 +296,18 @@ def _entry(state: State, fact: Fact, seq: int, change: Change) -> None:
     for number, minor in fact.body.get("applied", []):
         open_ = state.of("open")[number].body
         left = int(open_["left"]) - int(minor)
+        if "forgone" not in fact.body and int(minor) > 0:
+            change.items["paid", f"{number}/{seq}"] = {
+                "agreement": open_["agreement"],
+                "document": number,
+                "minor": int(minor),
+                "currency": open_["currency"],
+                "due_at": open_["due_at"],
+                "at": fact.effective_at,
+            }
         change.items["open", number] = {**open_, "left": left} if left else None
+    if "forgone" in fact.body:
+        change.items["forgone", str(fact.body["forgone"])] = {"seq": seq}
     if "payment" in fact.body:
         change.items["payment", str(fact.body["payment"])] = None
     if "earned" in fact.body:
@@ -311,6 +338,9 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "agreement.trued_up": _trued_up,
     "document.issued": _document,
     "entry.posted": _entry,
+    "credit.issued": _forgone,
+    "event.proposed": _proposed,
+    "proposal.decided": _decided,
 }
 
 KINDS = tuple(_PROJECTORS)

@@ -15,6 +15,7 @@ from offtake.base.outcome import Refused
 from offtake.formats.agreement import parse_versions, spliced
 from offtake.formats.amendment import parse_amendment
 from offtake.formats.facts_file import Expected, parse_facts, with_series
+from offtake.rating.explain import explain_value
 from offtake.rating.model import Charge, MonthFacts
 from offtake.rating.rate import Rated, rate_term
 from offtake.rating.suppose import supposed_months
@@ -22,10 +23,9 @@ from offtake.rating.suppose import supposed_months
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Miss:
-    """A charge that was expected and came out otherwise."""
+    """A charge or a figure that was expected and came out otherwise; `what` names it."""
 
-    month: Month
-    clause: str
+    what: str
     expected: Money
     found: Money
 
@@ -121,7 +121,12 @@ def _misses(
     found = []
     for one in expected:
         wanted = agreement.money(one.amount)
-        came = sums.get((one.month, one.clause), Money.zero(agreement.currency))
+        if one.figure is not None or one.month is None:
+            what = one.figure or ""
+            came = explain_value(agreement, what).amount
+        else:
+            what = f"{one.month} {one.clause}"
+            came = sums.get((one.month, one.clause), Money.zero(agreement.currency))
         if came != wanted:
-            found.append(Miss(month=one.month, clause=one.clause, expected=wanted, found=came))
+            found.append(Miss(what=what, expected=wanted, found=came))
     return tuple(found)

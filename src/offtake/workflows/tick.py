@@ -12,6 +12,7 @@ from offtake.store.fact import Fact, Recorded
 from offtake.workflows.allocate import decide_allocation
 from offtake.workflows.book import Book, OpenBook
 from offtake.workflows.deliver import decide_deliveries
+from offtake.workflows.forgo import decide_forgone
 from offtake.workflows.pay import decide_payments
 from offtake.workflows.resettle import decide_resettlement
 from offtake.workflows.settle import decide_settlement
@@ -45,6 +46,7 @@ def decide(book: OpenBook, now: int, *, solver: SegmentSolver | None = None) -> 
     recorded += _record(book, decide_deliveries(book, now))
     recorded += _record(book, decide_resettlement(book, now))
     recorded += _record(book, decide_settlement(book, now))
+    recorded += _record(book, decide_forgone(book, now))
     recorded += _record(book, decide_payments(book, now))
     if recorded:
         ensure_balanced(balances(book.state))
