@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def code(outcome: object) -> str:
     return outcome.code
 
 
-def told(**more: object) -> dict[str, object]:
+def told(**more: Any) -> dict[str, Any]:
     return {"id": "e", "agreement": "deal", **more}
 
 
@@ -108,16 +109,16 @@ def test_a_tranche_can_end_alone_or_move_with_its_value_kept() -> None:
     fee = '[capacity_fee]\nrate = 2\nper = "gpu_month"\n'
     clause = '[delivery]\ndue = 2026-03-01\ngpus = 1_000\ntranche = "more"\nremedies = {}\n'
     ends = agreement(fee, clause.format('["terminate_tranche"]'), tranche=second)
-    chosen = Election(**told(choice=Remedy.TERMINATE_TRANCHE, made=date(2026, 3, 15), tranche="more"))  # type: ignore[arg-type]
+    chosen = Election(**told(choice=Remedy.TERMINATE_TRANCHE, made=date(2026, 3, 15), tranche="more"))
     left = after_events(ends, [chosen])
     assert left.tranche_of("more").through == date(2026, 3, 15)
     assert left.ends == ends.ends
     assert (
         checked(ends, Election(**told(choice=Remedy.TERMINATE_TRANCHE, made=date(2026, 3, 15))))
         == "no_clause"
-    )  # type: ignore[arg-type]
+    )
     moves = agreement(fee, clause.format('["shift_dates"]'), tranche=second)
-    shifted = Election(**told(choice=Remedy.SHIFT_DATES, made=date(2026, 3, 15), tranche="more", days=59))  # type: ignore[arg-type]
+    shifted = Election(**told(choice=Remedy.SHIFT_DATES, made=date(2026, 3, 15), tranche="more", days=59))
     later = after_events(moves, [shifted])
     assert (later.tranche_of("more").start, later.tranche_of("more").through) == (
         date(2026, 4, 1),
@@ -127,7 +128,7 @@ def test_a_tranche_can_end_alone_or_move_with_its_value_kept() -> None:
     assert (
         checked(moves, Election(**told(choice=Remedy.SHIFT_DATES, made=date(2026, 3, 15), tranche="more")))
         == "no_days"
-    )  # type: ignore[arg-type]
+    )
 
 
 @pytest.mark.parametrize(
@@ -264,15 +265,15 @@ def test_relief_must_be_claimed_in_time_and_lets_either_side_leave_when_it_lasts
 
 def test_while_delivery_is_suspended_nothing_is_entitled() -> None:
     deal = agreement(FEE, "[suspension]\nnotice_days = 10")
-    notice = SuspensionNotice(**told(given=date(2026, 3, 1), lifted=date(2026, 3, 20)))  # type: ignore[arg-type]
+    notice = SuspensionNotice(**told(given=date(2026, 3, 1), lifted=date(2026, 3, 20)))
     assert checked(agreement(FEE), notice) == "no_right"
     stopped = after_events(deal, [notice])
     curve = entitlement(stopped, stopped.tranches[0]).value
     days = (date(2026, 3, 10), date(2026, 3, 11), date(2026, 3, 19), date(2026, 3, 20))
     assert [curve.value_at(deal.midnight(day)) for day in days] == [1_000, 0, 0, 1_000]
-    early = SuspensionNotice(**told(given=date(2026, 3, 1), lifted=date(2026, 3, 5)))  # type: ignore[arg-type]
+    early = SuspensionNotice(**told(given=date(2026, 3, 1), lifted=date(2026, 3, 5)))
     assert suspended(after_events(deal, [early])) == ()
-    wrong = SuspensionNotice(**told(given=date(2026, 3, 1), lifted=date(2026, 2, 5)))  # type: ignore[arg-type]
+    wrong = SuspensionNotice(**told(given=date(2026, 3, 1), lifted=date(2026, 2, 5)))
     assert checked(deal, wrong) == "lifted_before"
 
 
@@ -354,7 +355,7 @@ def test_an_assignment_needs_the_right_and_the_consent_and_a_step_in_its_busines
     assert checked(deal, assign(Side.OFFTAKER, False)) == "no_consent"
     assert checked(deal, assign(Side.OFFTAKER, True)) == date(2026, 3, 6)
     assert after_events(deal, [assign(Side.OFFTAKER, True)]).offtaker == "New Co"
-    friday = StepIn(**told(to="Other Cloud", given=date(2026, 2, 13), because="insolvency"))  # type: ignore[arg-type]
+    friday = StepIn(**told(to="Other Cloud", given=date(2026, 2, 13), because="insolvency"))
     assert checked(deal, friday) == date(2026, 2, 18)  # Monday is a holiday
     assert after_events(deal, [friday]).operator == "Other Cloud"
     assert checked(agreement(FEE), friday) == "no_right"
@@ -385,14 +386,14 @@ def test_transfers_keep_to_their_granularity_notice_and_what_is_retained() -> No
 
 
 def test_offers_and_substitutions_need_their_clauses() -> None:
-    offer = Offer(**told(quantity=Decimal(10), given=date(2026, 3, 1)))  # type: ignore[arg-type]
+    offer = Offer(**told(quantity=Decimal(10), given=date(2026, 3, 1)))
     assert checked(agreement(FEE), offer) == "no_clause"
     deal = agreement(FEE, '[first_offer]\nwhat = "next door"\nanswer_days = 20')
     assert checked(deal, offer) == date(2026, 3, 21)
-    swap = SubstitutionNotice(**told(tranche="main", pool="q", given=date(2026, 3, 1)))  # type: ignore[arg-type]
+    swap = SubstitutionNotice(**told(tranche="main", pool="q", given=date(2026, 3, 1)))
     assert checked(agreement(FEE), swap) == "no_right"
     same = agreement(FEE, '[substitution]\ntranche = "main"\npools = ["q"]\nnotice_days = 3')
-    other = SubstitutionNotice(**told(tranche="main", pool="z", given=date(2026, 3, 1)))  # type: ignore[arg-type]
+    other = SubstitutionNotice(**told(tranche="main", pool="z", given=date(2026, 3, 1)))
     assert checked(same, other) == "not_equivalent"
     assert checked(same, swap) == date(2026, 3, 4)
     assert after_events(same, [swap]).tranches[0].pools == ("q", "p")
@@ -411,7 +412,7 @@ def test_what_is_given_away_is_whole_and_within_the_term() -> None:
     assert checked(deal, credit(Month(2026, 3), "5")) == date(2026, 4, 1)
     off = WriteOff(
         **told(document="INV-000001", amount=Decimal("0.001"), given=date(2026, 4, 1), because="-")
-    )  # type: ignore[arg-type]
+    )
     assert checked(deal, off) == "too_fine"
 
 

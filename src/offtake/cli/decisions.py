@@ -69,10 +69,14 @@ def _exit_plain(way: Exit) -> dict[str, Any]:
         "condition": way.condition or None,
         "first_day": way.first_day and str(way.first_day),
         "ends": way.ends and str(way.ends),
-        "owed": way.owed and str(way.owed.major),
-        "costs": way.costs and str(way.costs.major),
-        "falls_away": way.falls_away and str(way.falls_away.major),
+        "owed": _major(way.owed),
+        "costs": _major(way.costs),
+        "falls_away": _major(way.falls_away),
     }
+
+
+def _major(amount: Money | None) -> str | None:
+    return None if amount is None else str(amount.major)
 
 
 def _draw_exits(out: Console, agreement: Agreement, day: date, ways: tuple[Exit, ...]) -> None:

@@ -105,7 +105,7 @@ def quote(agreement: Agreement, event: Event, supposed: Supposed | None = None) 
         change=Money(sum(m.after.minor - m.before.minor for m in months), agreement.currency),
         ends=decided.ends,
         holds_through=_holds_through(agreement, event),
-        clauses=tuple(dict.fromkeys(clause for _, clause in sorted(differing, key=lambda key: key[0]))),
+        clauses=tuple(dict.fromkeys(clause for _, clause in sorted(differing))),
         survives=tuple(_survives(decided, after)),
         basis=basis,
         assumed=agreement.sheet.assumed(basis),
