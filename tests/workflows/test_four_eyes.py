@@ -14,6 +14,7 @@ from offtake.agreements.events.acceptance import Answer, Tender
 from offtake.agreements.events.credit import Credit, WriteOff
 from offtake.agreements.events.notice import Notice
 from offtake.agreements.events.recall import RecallNotice
+from offtake.agreements.series import Point, Published
 from offtake.agreements.terms import Side
 from offtake.base.errors import BadInput
 from offtake.base.money import Money
@@ -234,3 +235,17 @@ def test_late_interest_is_charged_on_money_that_came_late(live: Book, tmp_path: 
     assert dict(book.state.of("paid")) == {}
     assert len(book.kept("old_paid")) == 1
     book.close()
+
+
+def test_a_published_index_sets_the_fee_of_the_months_after_it(tmp_path: Path) -> None:
+    index = '[index_link]\nseries = "X"\nbase = 2\nfirst = "2026-03"\ndisrupted_days = 31\n'
+    said = '[[published]]\nseries = "X"\non = 2026-02-10\nvalue = 3\n'
+    w = world(tmp_path, FEE, index, scenario__toml=said).go(at(4, 1, 1))
+    assert [total for _, _, total in w.invoices()] == [31_000_000, 46_500_000]
+    other = Published(series="X", on=date(2026, 2, 10), value=Decimal(9))
+    assert code(record_event(w.book, other, w.book.state.now)) == "conflict"
+    revision = Published(series="X", on=date(2026, 2, 10), value=Decimal(9), published=date(2026, 3, 1))
+    assert isinstance(record_event(w.book, revision, w.book.state.now), Recorded)
+    assert agreement_of(w.book.state, "deal").series["X"].at(date(2026, 2, 28)) == Point(
+        on=date(2026, 2, 10), value=Decimal(3)
+    )

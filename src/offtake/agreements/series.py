@@ -9,6 +9,8 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
+from offtake.base.declared import Declared
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
@@ -28,6 +30,28 @@ class Point:
     def known(self) -> date:
         """The day from which it may be used."""
         return self.published or self.on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published(Declared):
+    """A value of a series, as the book learns it.
+
+    Attributes:
+        series: name of the series, as agreements name it.
+        on: the day it is for.
+        value: in the series' own unit.
+        published: the day it became known; the day it is for when left out.
+    """
+
+    series: str
+    on: date
+    value: Decimal
+    published: date | None = None
+
+    @property
+    def point(self) -> Point:
+        """As a point of its series."""
+        return Point(on=self.on, value=self.value, published=self.published)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

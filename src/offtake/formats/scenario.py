@@ -13,6 +13,7 @@ from annotated_types import Gt, MinLen
 from offtake.agreements.catalogue import EVENTS
 from offtake.agreements.clauses.monthly_fee import check_amount
 from offtake.agreements.model import Agreement, Event
+from offtake.agreements.series import Published
 from offtake.base.declared import Declared
 from offtake.base.errors import BadInput, Problem
 from offtake.base.time import parse_instant
@@ -71,6 +72,7 @@ class Scenario(Declared):
     Attributes:
         hypothetical: they were made up; true in a simulation unless it says otherwise, never in a live book.
         payment: money that came in.
+        published: values of indices, tariffs and price histories that agreements refer to.
         outage: GPUs that stop working for a while.
         delivery: build-out blocks that arrive otherwise than planned.
         events: what parties do under their agreements, each in a section of its own, such as `[[notice]]`.
@@ -78,6 +80,7 @@ class Scenario(Declared):
 
     hypothetical: bool | None = None
     payment: tuple[ScenarioPayment, ...] = ()
+    published: tuple[Published, ...] = ()
     outage: tuple[ScenarioOutage, ...] = ()
     delivery: tuple[ScenarioDelivery, ...] = ()
     events: tuple[Event, ...] = ()

@@ -31,6 +31,10 @@ def happenings(
         *_outages(scenario, since),
         *_deliveries(scenario, fleet),
         *_agreement_events(scenario, agreements),
+        *(
+            Happening(local_midnight(one.published or one.on, "UTC"), f"{one.series} of {one.on}", one)
+            for one in scenario.published
+        ),
     ]
     return tuple(sorted(found, key=lambda happening: happening.at))
 

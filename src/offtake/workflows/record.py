@@ -10,6 +10,7 @@ from offtake.agreements.events.cause import CauseNotice
 from offtake.agreements.events.credit import Credit, WriteOff
 from offtake.agreements.events.election import Election
 from offtake.agreements.model import Agreement, Event
+from offtake.agreements.series import Published
 from offtake.base.errors import BadInput
 from offtake.base.money import Money
 from offtake.base.outcome import Refused
@@ -30,7 +31,7 @@ from offtake.workflows.view import (
     signed_agreement,
 )
 
-ONCE = ("readings.received", "payment.received", Credit.KIND, WriteOff.KIND)
+ONCE = ("readings.received", "payment.received", "series.published", Credit.KIND, WriteOff.KIND)
 """Kinds that are never superseded: the same id with another body is refused."""
 
 
@@ -226,7 +227,16 @@ def record_payment(book: Book, payment: Received, now: int) -> Outcome:
     return record(book, _fact("payment.received", payment.id, payment.received_at, now, to_plain(payment)))
 
 
-Happened = Outage | Delivery | Received | Event
+def record_published(book: Book, event: Published, now: int) -> Outcome:
+    """A value of a series; of each day and publication the first that is recorded counts.
+
+    Refusals: those of `record`.
+    """
+    key = f"{event.series}/{event.on}/{event.published or event.on}"
+    return record(book, _fact("series.published", key, now, now, to_plain(event)))
+
+
+Happened = Outage | Delivery | Received | Published | Event
 """What happens to a fleet or under an agreement."""
 
 
@@ -239,6 +249,8 @@ def record_event(book: Book, event: Happened, now: int) -> Outcome:
             return record_delivery(book, event, now)
         if isinstance(event, Received):
             return record_payment(book, event, now)
+        if isinstance(event, Published):
+            return record_published(book, event, now)
         return record_agreement_event(book, event, now)
 
 

@@ -331,6 +331,7 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     **{kind: _item(kind) for kind in BY_KIND},
     "readings.received": _readings,
     "payment.received": _item("payment"),
+    "series.published": _item("published"),
     "allocation.planned": _planned,
     "delivery.tested": _item("tested"),
     "month.settled": _settled,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from offtake.agreements.catalogue import BY_KIND
 from offtake.agreements.model import Agreement, Event, after_events
+from offtake.agreements.series import Point, Published, Series
 from offtake.base.curve import Curve, combine
 from offtake.base.money import Money
 from offtake.base.time import Interval
@@ -57,7 +60,25 @@ def agreement_of(state: State, id_: str, *, until: int | None = None, but: str =
     versions = _versions(state, id_)
     if until is not None:
         versions = tuple(v for v in versions if v[0] is None or v[1].midnight(v[0]) < until) or versions[:1]
-    return after_events(spliced(versions), [event for event in events_of(state, id_) if event.id != but])
+    text = spliced(versions)
+    if state.of("published"):
+        text = replace(text, series=series_of(state))
+    return after_events(text, [event for event in events_of(state, id_) if event.id != but])
+
+
+def series_of(state: State) -> Mapping[str, Series]:
+    """Every published series, as far as the book knows it."""
+    known = state.of("published")
+    cached = state.cache.get(("published", "all"))
+    if cached is None or cached[0] != len(known):
+        points: dict[str, list[Point]] = {}
+        for item in known.values():
+            one = from_plain(Published, item.body)
+            points.setdefault(one.series, []).append(one.point)
+        cached = (len(known), {name: Series.of(name, found) for name, found in points.items()})
+        state.cache["published", "all"] = cached
+    series: Mapping[str, Series] = cached[1]
+    return series
 
 
 def events_of(state: State, agreement: str) -> list[Event]:
