@@ -327,3 +327,26 @@ def test_every_term_that_money_rests_on_has_a_source(name: str) -> None:
     for i in range(len(public.tranches)):
         paths += [f"tranche[{i}].quantity", f"tranche[{i}].through"]
     assert [path for path in paths if not public.sheet.of(path).source] == []
+
+
+def test_what_a_file_means_is_checked_in_the_same_go_as_keys_that_mean_nothing() -> None:
+    text = "\n".join(
+        (
+            HEADER + 'colour = "red"',
+            TRANCHE.replace("1_000", "10.5").replace("2027-01-31", "2026-01-31"),
+            "[service_level]\nminimum_minuts = 5",
+            "band = [{ below = 0.9, credit = 0.3, x = 2 }, { below = 0.95, credit = 0.1 }]",
+            '[rent_abatement]\nbusiness_days = 2\nplace = "Narnia"',
+        )
+    )
+    with pytest.raises(BadInput) as raised:
+        parse_agreement(text, "deal.toml")
+    assert {problem.code for problem in raised.value.problems} == {
+        "unknown_key",
+        "end_before_start",
+        "fraction",
+        "ladder_order",
+        "unknown_place",
+    }
+    assert all(problem.line for problem in raised.value.problems)
+    assert len(raised.value.problems) == 7

@@ -26,6 +26,7 @@ from offtake.formats.plain import from_plain
 T = TypeVar("T")
 
 _MONTH = re.compile(r"\d{4}-\d{2}")
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 _PROVENANCE_KEYS = {"value", "source", "assumed"}
 
 
@@ -94,17 +95,41 @@ def _months(node: Any) -> Any:
 
 
 def read(kind: type[T], node: Any, path: str, problems: list[Problem]) -> T | None:
-    """Validate a parsed node into a dataclass; on failure add every problem and return None."""
+    """Validate a parsed node into a dataclass; on failure add every problem.
+
+    Where keys that mean nothing are all that is wrong, the rest is returned, so that what it means can be
+    checked in the same go; otherwise None. Either way the caller must look at `problems`.
+    """
     try:
         return from_plain(kind, _months(node))
     except ValidationError as error:
-        problems.extend(
-            _problem(kind, path, dict(item))
-            for item in error.errors(include_url=False)
-            # a list whose items are wrong is reported a second time as too short
-            if not (item["type"] == "too_short" and item["input"])
-        )
+        errors = error.errors(include_url=False)
+    problems.extend(
+        _problem(kind, path, dict(item))
+        for item in errors
+        # a list whose items are wrong is reported a second time as too short
+        if not (item["type"] == "too_short" and item["input"])
+    )
+    if all(item["type"] in _UNKNOWN for item in errors):
+        return from_plain(kind, _months(_without(node, [item["loc"] for item in errors])))
     return None
+
+
+def _without(node: Any, places: list[tuple[int | str, ...]]) -> Any:
+    """A copy of a parsed node without some keys."""
+    here = {place[0] for place in places if len(place) == 1}
+    if isinstance(node, dict):
+        return {
+            key: _without(value, [place[1:] for place in places if place[0] == key and len(place) > 1])
+            for key, value in node.items()
+            if key not in here
+        }
+    if isinstance(node, list):
+        return [
+            _without(item, [place[1:] for place in places if place[0] == i and len(place) > 1])
+            for i, item in enumerate(node)
+        ]
+    return node
 
 
 def _problem(kind: type[Any], path: str, item: dict[str, Any]) -> Problem:
@@ -114,7 +139,7 @@ def _problem(kind: type[Any], path: str, item: dict[str, Any]) -> Problem:
     where = path
     for part in parts:
         where += f"[{part}]" if isinstance(part, int) else (f".{part}" if where else str(part))
-    if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+    if item["type"] in _UNKNOWN:
         return unknown_key(where, str(parts[-1]), known_keys(kind, parts[:-1]))
     if item["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return Problem(where=where, code="missing", message="this key is required and missing")
