@@ -24,9 +24,11 @@ from offtake.agreements.clauses.escalator import Escalator
 from offtake.agreements.clauses.expansion import Expansion
 from offtake.agreements.clauses.first_offer import FirstOffer
 from offtake.agreements.clauses.force_majeure import ForceMajeure
+from offtake.agreements.clauses.hourly_fee import HourlyFee
 from offtake.agreements.clauses.index_link import IndexLink
 from offtake.agreements.clauses.liability_cap import LiabilityCap
 from offtake.agreements.clauses.maintenance import Maintenance
+from offtake.agreements.clauses.metered_fee import MeteredFee
 from offtake.agreements.clauses.minimum_commitment import MinimumCommitment
 from offtake.agreements.clauses.monthly_fee import MonthlyFee
 from offtake.agreements.clauses.notices import Notices
@@ -42,6 +44,7 @@ from offtake.agreements.clauses.renewal import Renewal
 from offtake.agreements.clauses.rent_abatement import RentAbatement
 from offtake.agreements.clauses.resale import Resale
 from offtake.agreements.clauses.service_level import ServiceLevel
+from offtake.agreements.clauses.spend_cap import SpendCap
 from offtake.agreements.clauses.substitution import Substitution
 from offtake.agreements.clauses.suspension import Suspension
 from offtake.agreements.clauses.take_or_pay import TakeOrPay
@@ -49,6 +52,7 @@ from offtake.agreements.clauses.tax import Tax
 from offtake.agreements.clauses.term_fee import TermFee
 from offtake.agreements.clauses.termination import Termination
 from offtake.agreements.clauses.usage_fee import UsageFee
+from offtake.agreements.clauses.wallet import Wallet
 from offtake.agreements.events.acceptance import Answer, Tender
 from offtake.agreements.events.assignment import AssignmentNotice, StepIn
 from offtake.agreements.events.cause import CauseNotice, DefaultNotice
@@ -62,6 +66,7 @@ from offtake.agreements.events.recall import GiveBack, RecallNotice
 from offtake.agreements.events.relief import MaintenanceWindow, Relief
 from offtake.agreements.events.substitution import SubstitutionNotice
 from offtake.agreements.events.suspension import SuspensionNotice
+from offtake.agreements.events.top_up import TopUp
 from offtake.agreements.events.transfer import Transfer
 from offtake.agreements.model import Clause, Event
 
@@ -75,14 +80,18 @@ CLAUSES: Mapping[str, type[Clause]] = {
         OneOffFee,
         PercentageFee,
         UsageFee,
+        MeteredFee,
+        HourlyFee,
         Burst,
         TakeOrPay,
         MinimumCommitment,
+        SpendCap,
         CapacityPut,
         Escalator,
         IndexLink,
         PowerPassThrough,
         Prepayment,
+        Wallet,
         Acceptance,
         Delivery,
         DelayCredit,
@@ -131,6 +140,7 @@ EVENTS: Mapping[str, type[Event]] = {
         SubstitutionNotice,
         Exercise,
         Offer,
+        TopUp,
         Transfer,
         AssignmentNotice,
         StepIn,

@@ -60,6 +60,19 @@ def months_through(first: Month, last: Month) -> Iterator[Month]:
         first = first.plus(1)
 
 
+def local_hours(interval: Interval, zone: str) -> list[tuple[int, int, int]]:
+    """The clock hours of an interval that begins on one: start, local hour of the day, weekday (Monday is 0).
+
+    Where clocks go back an hour comes twice, where they go forward one is missing.
+    """
+    info = ZoneInfo(zone)
+    found = []
+    for start in range(interval.start, interval.end, 3_600):
+        local = datetime.fromtimestamp(start, info)
+        found.append((start, local.hour, local.weekday()))
+    return found
+
+
 def check_zone(zone: str) -> None:
     """Refuse a time zone that the tz database doesn't know.
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Gt, Le
 
 from offtake.agreements.catalogue import EVENTS
+from offtake.agreements.events.relief import Instant
 from offtake.agreements.model import Agreement, Event
 from offtake.agreements.series import Point, Series
 from offtake.base.declared import Declared
@@ -21,7 +22,7 @@ from offtake.formats.positions import locating
 from offtake.formats.scenario import read_events
 from offtake.formats.toml import parse_toml, read, unwrap
 from offtake.rating.model import Paid
-from offtake.rating.suppose import Supposed, SupposedMonth, SupposedOutage
+from offtake.rating.suppose import Supposed, SupposedHour, SupposedMonth, SupposedOutage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,21 @@ class FactsOutage(Declared):
     start: str
     end: str
     gpus: Annotated[int, Gt(0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactsHour(Declared):
+    """GPUs taken for an hour; where any hour is given, only the hours given are taken.
+
+    Attributes:
+        tranche: whose take; may be left out where there is one tranche.
+        at: when the hour begins, such as `2027-02-09T08:00:00Z`.
+        gpus: how many.
+    """
+
+    tranche: str | None = None
+    at: Instant
+    gpus: Annotated[int, Ge(0)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +167,7 @@ class Expected(Declared):
 class _Facts(Declared):
     month: tuple[FactsMonth, ...] = ()
     outage: tuple[FactsOutage, ...] = ()
+    hour: tuple[FactsHour, ...] = ()
     series: tuple[FactsSeries, ...] = ()
     paid: tuple[FactsPaid, ...] = ()
     expect: tuple[Expected, ...] = ()
@@ -203,6 +220,12 @@ def _facts(text: str, where: str, agreement: Agreement) -> FactsFile:
         supposed=Supposed(
             months=tuple(_month(month) for month in facts.month),
             outages=tuple(outage for outage in outages if outage is not None),
+            hours=tuple(
+                SupposedHour(
+                    tranche=h.tranche or agreement.tranches[0].id, at=parse_instant(h.at), gpus=h.gpus
+                )
+                for h in facts.hour
+            ),
             paid=tuple(
                 Paid(document=one.document, amount=agreement.money(one.amount), due=one.due, paid=one.paid)
                 for one in facts.paid
@@ -258,6 +281,7 @@ def _outage(
 def _check_tranches(agreement: Agreement, facts: _Facts) -> list[Problem]:
     known = [tranche.id for tranche in agreement.tranches]
     named = [(f"month[{i}].tranche", month.tranche) for i, month in enumerate(facts.month)]
+    named += [(f"hour[{i}].tranche", hour.tranche) for i, hour in enumerate(facts.hour)]
     named += [(f"outage[{i}].tranche", outage.tranche) for i, outage in enumerate(facts.outage)]
     return [
         Problem(

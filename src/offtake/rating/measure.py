@@ -74,7 +74,7 @@ def _tranche_facts(
     claim = f"{agreement.id}/{tranche.id}"
     take = measured.taken.get(claim, Curve.zero()).restrict(period)
     if tranche.queue is not None:
-        return TrancheFacts(taken=take.integrate(period))
+        return TrancheFacts(taken=take.integrate(period), use=take)
     owed = entitlement(agreement, tranche).value.restrict(period)
     taken_back = Curve.zero() if back is None else minimum(back, owed)
     short = {cause: curve.restrict(period) for cause, curve in measured.short.get(claim, {}).items()}
@@ -86,6 +86,7 @@ def _tranche_facts(
         over=maximum(take - owed, Curve.zero()).integrate(period),
         lost={cause: curve.integrate(period) for cause, curve in short.items()},
         out=by_pool(short.get(OUTAGE, Curve.zero()), tranche.pools, measured.outages),
+        use=take,
     )
 
 

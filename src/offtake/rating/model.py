@@ -51,6 +51,7 @@ class TrancheFacts:
         over: what was metered beyond the entitlement at each instant.
         lost: entitlement not delivered, by cause.
         out: GPUs that outages took from it over time, by pool; the pool is empty where it isn't known.
+        use: GPUs that were metered, over time.
     """
 
     entitled: int = 0
@@ -60,6 +61,7 @@ class TrancheFacts:
     over: int = 0
     lost: Mapping[str, int] = field(default_factory=dict)
     out: Mapping[str, Curve] = field(default_factory=dict)
+    use: Curve = field(default_factory=Curve.zero)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from fractions import Fraction
 from offtake.agreements.derive import entitlement
 from offtake.agreements.events.recall import recalled
 from offtake.agreements.model import Agreement, Tranche
-from offtake.base.curve import Curve, minimum
+from offtake.base.curve import Curve, combine, maximum, minimum
 from offtake.base.money import round_fraction
 from offtake.base.months import Month, months_through
 from offtake.base.time import HOUR_S, Interval
@@ -51,11 +51,21 @@ class SupposedOutage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SupposedHour:
+    """GPUs of a tranche that are taken for the hour that begins at an instant."""
+
+    tranche: str
+    at: int
+    gpus: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Supposed:
     """What is supposed to happen, beside the agreement's own events."""
 
     months: tuple[SupposedMonth, ...] = ()
     outages: tuple[SupposedOutage, ...] = ()
+    hours: tuple[SupposedHour, ...] = ()
     paid: tuple[Paid, ...] = ()
 
 
@@ -67,7 +77,7 @@ def supposed_months(
         own = [s for s in supposed.months if s.month == month]
         yield MonthFacts(
             month=month,
-            tranches={t.id: _tranche(agreement, month, t, own, supposed.outages) for t in agreement.tranches},
+            tranches={t.id: _tranche(agreement, month, t, own, supposed) for t in agreement.tranches},
             energy_wh=sum(s.energy_wh for s in own),
             unsold={pool: round_fraction(gpu_h * HOUR_S) for s in own for pool, gpu_h in s.unsold.items()},
             paid=tuple(paid for paid in supposed.paid if _month(paid) == month),
@@ -83,7 +93,7 @@ def _tranche(
     month: Month,
     tranche: Tranche,
     months: Sequence[SupposedMonth],
-    outages: Sequence[SupposedOutage],
+    supposed: Supposed,
 ) -> TrancheFacts:
     period = agreement.month(month)
     owed = entitlement(agreement, tranche).value.restrict(period)
@@ -91,24 +101,37 @@ def _tranche(
     here = owed - back
     out = Curve.zero()
     by: dict[str, Curve] = {}
-    for outage in outages:
+    for outage in supposed.outages:
         if outage.tranche == tranche.id:
             part = Curve.constant(outage.gpus, outage.interval)
             out = out + part
             by[outage.pool] = by.get(outage.pool, Curve.zero()) + part
     out = minimum(out, here)
     delivered = (here - out).integrate(period)
-    taken, over = _taken(tranche, months, delivered, first=agreement.tranches[0].id == tranche.id)
+    use = here - out
+    if supposed.hours:
+        use = _by_hour(tranche, supposed.hours).restrict(period)
+        taken, over = use.integrate(period), maximum(use - owed, Curve.zero()).integrate(period)
+    else:
+        taken, over = _taken(tranche, months, delivered, first=agreement.tranches[0].id == tranche.id)
+        taken += over
     lost = out.integrate(period)
     return TrancheFacts(
         entitled=owed.integrate(period),
         delivered=delivered,
-        taken=taken + over,
+        taken=taken,
+        use=use,
         recalled=back.integrate(period),
         over=over,
         lost={OUTAGE: lost} if lost else {},
         out=by_pool(out, tuple(pool for pool in by if pool), by),
     )
+
+
+def _by_hour(tranche: Tranche, hours: Sequence[SupposedHour]) -> Curve:
+    """Take as it is supposed hour by hour."""
+    parts = [Curve.constant(h.gpus, Interval(h.at, h.at + HOUR_S)) for h in hours if h.tranche == tranche.id]
+    return combine(parts) if parts else Curve.zero()
 
 
 def _taken(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from fractions import Fraction
 from typing import Annotated, ClassVar
 
@@ -12,17 +13,33 @@ from annotated_types import Gt, Le, MinLen
 
 from offtake.agreements.clauses.monthly_fee import check_amount
 from offtake.agreements.model import Agreement, Clause, Due, DueKind
-from offtake.agreements.periods import Period, closes, months_of, share_of_period, term_months
+from offtake.agreements.periods import (
+    Period,
+    closes,
+    days_of_period,
+    months_of,
+    share_of_period,
+    term_months,
+)  # fmt: skip
 from offtake.agreements.schedule import owed_in
 from offtake.base.errors import Problem
 from offtake.base.months import Month
+
+
+class Prorate(StrEnum):
+    """What a period that lies only partly in the term commits to."""
+
+    MONTHS = "months"
+    DAYS = "days"
+    WHOLE = "whole"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinimumCommitment(Clause):
     """What is missing to the minimum is charged in the period's last month.
 
-    A period of which only some months lie in the term counts the share of its months. GPU-hours that weren't
+    A period that lies only partly in the term counts the share of its months, or of its days, or the whole
+    minimum, as `prorate` says. GPU-hours that weren't
     delivered or were recalled lower a commitment of GPU-hours.
 
     Attributes:
@@ -30,6 +47,7 @@ class MinimumCommitment(Clause):
         amount: the least spent in a period; or
         gpu_h: the least GPU-hours taken in a period, with
         rate_per_gpu_h: the rate of each that is missing.
+        prorate: "months", "days" or "whole".
         counts: sections whose charges count towards a minimum spend.
 
     Units: `amount` and `rate_per_gpu_h` in major units of the agreement's currency.
@@ -40,7 +58,10 @@ class MinimumCommitment(Clause):
     amount: Annotated[Decimal, Gt(0), Le(10**15)] | None = None
     gpu_h: Annotated[Decimal, Gt(0), Le(10**12)] | None = None
     rate_per_gpu_h: Annotated[Decimal, Gt(0), Le(10**9)] | None = None
-    counts: Annotated[tuple[str, ...], MinLen(1)] = ("usage_fee", "capacity_fee", "monthly_fee", "burst")
+    prorate: Prorate = Prorate.MONTHS
+    counts: Annotated[tuple[str, ...], MinLen(1)] = (
+        "usage_fee", "metered_fee", "hourly_fee", "capacity_fee", "monthly_fee", "one_off_fee", "burst",
+    )  # fmt: skip
 
     def check(self, agreement: Agreement, path: str) -> Iterable[Problem]:
         """Money, or GPU-hours with their rate: one of the two."""
@@ -67,7 +88,12 @@ class MinimumCommitment(Clause):
 
     def committed(self, agreement: Agreement, month: Month) -> Fraction:
         """The minimum of the period that holds a month: minor units, or GPU-hours."""
-        inside, whole = share_of_period(agreement, self.period, month)
+        if self.prorate is Prorate.DAYS:
+            inside, whole = days_of_period(agreement, self.period, month)
+        else:
+            inside, whole = share_of_period(agreement, self.period, month)
+        if self.prorate is Prorate.WHOLE:
+            inside = whole
         full = agreement.minor(self.amount) if self.amount is not None else Fraction(self.gpu_h or 0)
         return full * Fraction(inside, whole)
 

@@ -22,7 +22,9 @@ from offtake.rating.clauses.delay_credit import rate_delay_credit
 from offtake.rating.clauses.delivery import rate_delivery
 from offtake.rating.clauses.expansion import rate_expansion
 from offtake.rating.clauses.force_majeure import rate_force_majeure
+from offtake.rating.clauses.hourly_fee import rate_hourly_fee
 from offtake.rating.clauses.liability_cap import rate_liability_cap
+from offtake.rating.clauses.metered_fee import rate_metered_fee
 from offtake.rating.clauses.minimum_commitment import rate_minimum_commitment
 from offtake.rating.clauses.monthly_fee import rate_monthly_fee
 from offtake.rating.clauses.one_off_fee import rate_one_off_fee
@@ -35,12 +37,14 @@ from offtake.rating.clauses.recall import rate_recall
 from offtake.rating.clauses.rent_abatement import rate_rent_abatement
 from offtake.rating.clauses.resale import rate_resale
 from offtake.rating.clauses.service_level import rate_service_level
+from offtake.rating.clauses.spend_cap import rate_spend_cap
 from offtake.rating.clauses.suspension import rate_suspension
 from offtake.rating.clauses.take_or_pay import rate_take_or_pay
 from offtake.rating.clauses.tax import rate_tax
 from offtake.rating.clauses.term_fee import rate_term_fee
 from offtake.rating.clauses.termination import rate_termination
 from offtake.rating.clauses.usage_fee import rate_usage_fee
+from offtake.rating.clauses.wallet import rate_wallet
 from offtake.rating.model import Charge, MonthFacts, Move
 
 FixedRater = Callable[[Agreement, str, Any, Month], Iterable[Charge]]
@@ -82,9 +86,12 @@ RATERS: Mapping[str, Raters] = {
     "one_off_fee": Raters(fixed=rate_one_off_fee),
     "expansion": Raters(fixed=rate_expansion),
     "usage_fee": Raters(settled=rate_usage_fee),
+    "metered_fee": Raters(settled=rate_metered_fee),
+    "hourly_fee": Raters(settled=rate_hourly_fee),
     "burst": Raters(settled=rate_burst),
     "take_or_pay": Raters(settled=rate_take_or_pay),
     "minimum_commitment": Raters(settled=rate_minimum_commitment),
+    "spend_cap": Raters(settled=rate_spend_cap),
     "capacity_put": Raters(settled=rate_capacity_put),
     "percentage_fee": Raters(settled=rate_percentage_fee),
     "delivery": Raters(settled=rate_delivery),
@@ -103,6 +110,7 @@ RATERS: Mapping[str, Raters] = {
     "prepayment": Raters(fixed=rate_prepayment, settled=rate_drawdown),
     "payment": Raters(settled=rate_payment),
     "tax": Raters(settled=rate_tax),
+    "wallet": Raters(settled=rate_wallet),
     "escalator": Raters(why_none="it multiplies the fees of other clauses"),
     "index_link": Raters(why_none="it multiplies the fees of other clauses"),
     "acceptance": Raters(why_none="it says from when a tranche's own fees are owed"),
