@@ -24,6 +24,7 @@ class Measured:
         held: GPUs held over time, whole nodes, so possibly above what is owed.
         short: GPUs not delivered over time, by cause.
         taken: GPUs metered over time.
+        totals: GPU-seconds metered besides, where nobody needs to know when.
         outages: by pool, GPUs that outages took over time.
         paid: by agreement, what was paid of documents.
         energy_wh: by agreement, watt-hours metered.
@@ -33,6 +34,7 @@ class Measured:
     held: Mapping[str, Curve]
     short: Mapping[str, Mapping[str, Curve]]
     taken: Mapping[str, Curve]
+    totals: Mapping[str, int] = field(default_factory=dict)
     outages: Mapping[str, Curve] = field(default_factory=dict)
     paid: Mapping[str, tuple[Paid, ...]] = field(default_factory=dict)
     energy_wh: Mapping[str, int] = field(default_factory=dict)
@@ -74,14 +76,14 @@ def _tranche_facts(
     claim = f"{agreement.id}/{tranche.id}"
     take = measured.taken.get(claim, Curve.zero()).restrict(period)
     if tranche.queue is not None:
-        return TrancheFacts(taken=take.integrate(period), use=take)
+        return TrancheFacts(taken=take.integrate(period) + measured.totals.get(claim, 0), use=take)
     owed = entitlement(agreement, tranche).value.restrict(period)
     taken_back = Curve.zero() if back is None else minimum(back, owed)
     short = {cause: curve.restrict(period) for cause, curve in measured.short.get(claim, {}).items()}
     return TrancheFacts(
         entitled=owed.integrate(period),
         delivered=minimum(measured.held.get(claim, Curve.zero()), owed - taken_back).integrate(period),
-        taken=take.integrate(period),
+        taken=take.integrate(period) + measured.totals.get(claim, 0),
         recalled=taken_back.integrate(period),
         over=maximum(take - owed, Curve.zero()).integrate(period),
         lost={cause: curve.integrate(period) for cause, curve in short.items()},

@@ -14,10 +14,12 @@ from offtake.base.time import format_instant
 from offtake.store.database import Database
 from offtake.store.fact import Fact, Recorded, chained, fact_bytes
 from offtake.store.lake import Lake, LakeOverlay
+from offtake.store.usage import UsageLake, part_of
 from offtake.workflows.state import MANIFESTS, ON_DEMAND, Body, Item, Key, State, fold
 
 DATABASE = "book.sqlite"
 LAKE = "lake"
+USAGE = "usage"
 
 
 class OpenBook(Protocol):
@@ -25,6 +27,7 @@ class OpenBook(Protocol):
 
     state: State
     lake: Lake
+    usage: UsageLake
 
     def append(self, facts: Sequence[Fact]) -> list[Recorded]:
         """Add facts and bring the state up to date."""
@@ -63,6 +66,7 @@ class Book:
         self._lock: IO[bytes] | None = None
         self.database = Database(directory / DATABASE, create=create)
         self.lake = Lake(directory / LAKE)
+        self.usage = UsageLake(directory / USAGE)
         self.state = State()
         self._writing = False
         if projected:
@@ -181,7 +185,13 @@ class Book:
         }
         for manifest in tables.values():
             self.lake.load(manifest)
-        return facts, len(tables)
+        parts = [
+            part_of(part)
+            for item in self.database.facts_of(["usage.ingested"])
+            for part in item.fact.body["parts"]
+        ]
+        self.usage.check(parts)
+        return facts, len(tables) + len(parts)
 
     def _verify_projections(self) -> None:
         """Fold the log in memory and compare it with the tables."""
@@ -240,6 +250,7 @@ class Branch:
     def __init__(self, parent: Book) -> None:
         self.state = parent.state.copy()
         self.lake: Lake = LakeOverlay(parent.lake)
+        self.usage = parent.usage
         self.tail: list[Recorded] = []
         self._parent = parent
         self._changed: dict[Key, Item | None] = {}

@@ -8,6 +8,7 @@ from typing import Any
 from offtake.agreements.clauses.acceptance import unaccepted_unpaid
 from offtake.agreements.model import Agreement
 from offtake.agreements.schedule import fee_schedule, first_month, last_month, prepayment_schedule
+from offtake.base.curve import Curve
 from offtake.base.money import Money
 from offtake.base.months import Month, local_date, months_through
 from offtake.base.time import Interval
@@ -24,6 +25,7 @@ from offtake.workflows.allocate import held_rows, short_rows
 from offtake.workflows.book import OpenBook
 from offtake.workflows.meter import readings_in
 from offtake.workflows.state import State, carried_of, month_key
+from offtake.workflows.usage_month import usage_in
 from offtake.workflows.view import agreement_ids, agreement_of, document_of, outage_curves, signed_agreement
 
 
@@ -79,11 +81,17 @@ def measure(book: OpenBook, period: Interval, *, forgotten: bool = False) -> Mea
     held = held_rows(plans, book.lake, period).by_claim()
     short = short_rows(plans, book.lake, period).by_claim()
     takes = settle_take(readings_in(batches, book.lake, period), period)
+    usage = usage_in(book, period, forgotten=forgotten)
+    curves = {claim: take.curve for claim, take in takes.items()}
+    for claim, curve in usage.curves.items():
+        curves[claim] = curves.get(claim, Curve.zero()) + curve
     return Measured(
+        totals=usage.totals,
+        energy_wh=usage.energy_wh,
         paid=_paid(book, period, forgotten=forgotten),
         held={claim: rows.curve for claim, rows in held.items()},
         short={claim: rows.curve_by_other() for claim, rows in short.items()},
-        taken={claim: take.curve for claim, take in takes.items()},
+        taken=curves,
         outages=outage_curves(book.state, period),
     )
 

@@ -23,7 +23,7 @@ from offtake.store.fact import GENESIS, Fact, Recorded
 Body = Mapping[str, Any]
 Key = tuple[str, str]
 
-ON_DEMAND = ("document", "settled", "old_plan", "old_batch", "old_paid")
+ON_DEMAND = ("document", "settled", "old_plan", "old_batch", "old_paid", "old_usage_part")
 """Kinds that are kept for reading, and needed by a tick only when a settled month is settled again."""
 
 MANIFESTS: Mapping[str, tuple[str, ...]] = {
@@ -35,6 +35,9 @@ MANIFESTS: Mapping[str, tuple[str, ...]] = {
 
 TEXTS = ("agreement.signed", "agreement.amended")
 """Facts that carry an agreement's text, under the agreement's id."""
+
+KEPT_S = 70 * 86_400
+"""Parts of the usage lake are kept in sight so long, twice the late window, to find what comes again."""
 
 CAPACITY_KINDS = {
     "book.opened", "fleet.declared", "agreement.signed", "agreement.amended", "demand.declared",
@@ -157,6 +160,19 @@ def _forgone(state: State, fact: Fact, seq: int, change: Change) -> None:
     change.items["forgone", str(fact.body["forgone"])] = {"seq": seq}
 
 
+def _ingested(state: State, fact: Fact, seq: int, change: Change) -> None:
+    """Parts of the usage lake, how far its sources are, and what they reach back to."""
+    for part in fact.body["parts"]:
+        change.items["usage_part", str(part["path"])] = {**part, "seq": seq}
+    for source, through in fact.body["through"].items():
+        change.items["meter", source] = {"through": int(through)}
+    for agreement, since in fact.body["since"].items():
+        change.items["late", f"usage.ingested {fact.id} {agreement}"] = {
+            "since": int(since),
+            "agreement": agreement,
+        }
+
+
 def _trued_up(state: State, fact: Fact, seq: int, change: Change) -> None:
     for id_, item in state.of("late").items():
         if item.body.get("agreement") == fact.body["agreement"]:
@@ -225,6 +241,10 @@ def _settled(state: State, fact: Fact, seq: int, change: Change) -> None:
     before = max(int(fact.body["all_before"]), all_settled_before(state))
     change.items["all_settled", "before"] = {"at": before}
     _forget(state, before, change)
+    for path, item in state.of("usage_part").items():
+        if int(item.body["end"]) <= min(before, fact.recorded_at - KEPT_S):
+            change.items["usage_part", path] = None
+            change.items["old_usage_part", path] = item.body
 
 
 def all_settled_before(state: State) -> int:
@@ -330,6 +350,7 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "delivery.reported": _item("delivery"),
     **{kind: _item(kind) for kind in BY_KIND},
     "readings.received": _readings,
+    "usage.ingested": _ingested,
     "payment.received": _item("payment"),
     "series.published": _item("published"),
     "allocation.planned": _planned,
