@@ -24,6 +24,7 @@ from offtake.cli.options import (
     wall_clock,
 )
 from offtake.cli.show import day, emit, figure, filled, hours, money, percent, starred, table
+from offtake.cli.statement import verify_bundle
 from offtake.formats.files import disk_errors
 from offtake.formats.folder import load_folder
 from offtake.formats.plain import to_plain
@@ -310,8 +311,28 @@ def report(
     emit(json_, {"report": str(path), **plain_totals(known)}, lambda screen: screen.print(f"Report: {path}"))
 
 
-def verify(book: BookDirectory, json_: Json = False) -> None:
-    """Check every fact's hash, the database's own pages, and every table of the lake a fact names."""
+def verify(
+    book: Annotated[
+        Path, typer.Argument(metavar="BOOK|BUNDLE", help="A book, or a statement that an operator gave you.")
+    ],
+    key: Annotated[
+        str | None, typer.Option("--key", help="Of a statement: the operator's public key as you know it.")
+    ] = None,
+    runs: Annotated[
+        Path | None, typer.Option("--runs", help="Of a statement: runs as they were published.")
+    ] = None,
+    own: Annotated[
+        list[Path] | None, typer.Option("--own", help="Of a statement: your own readings.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Check a book: every fact's hash, the database's pages, every file a fact names. Or check a statement:
+    its signature, chain, proofs and terms, and every line rated anew, with neither the operator's book nor
+    trust in it.
+    """
+    if book.is_file():
+        verify_bundle(book, known_key=key, published=runs, own=own or [], as_json=json_)
+        return
     with opened(book, projected=False) as target:
         (facts, tables), head = target.verify(), target.database.head()[1]
     emit(

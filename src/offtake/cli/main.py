@@ -17,7 +17,7 @@ import typer
 
 from offtake import __version__
 from offtake.base.errors import BadInput, Broken, OfftakeError
-from offtake.cli import agreement, books, deals, importing, invoice, ledger, live, run, usage
+from offtake.cli import agreement, books, deals, importing, invoice, ledger, live, run, statement, usage
 from offtake.cli.options import RefusedByRule
 from offtake.cli.show import console
 
@@ -40,6 +40,7 @@ app.add_typer(invoice.app, name="invoice")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(importing.app, name="import")
 app.add_typer(usage.app, name="usage")
+app.add_typer(statement.app, name="statement")
 
 
 def _version(wanted: bool) -> None:

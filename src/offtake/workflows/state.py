@@ -173,6 +173,12 @@ def _ingested(state: State, fact: Fact, seq: int, change: Change) -> None:
         }
 
 
+def _run(state: State, fact: Fact, seq: int, change: Change) -> None:
+    change.items["run", fact.id] = fact.body
+    for agreement, month, settled in fact.body["months"]:
+        change.items["committed", f"{agreement}/{month}"] = {"seq": int(settled)}
+
+
 def _trued_up(state: State, fact: Fact, seq: int, change: Change) -> None:
     for id_, item in state.of("late").items():
         if item.body.get("agreement") == fact.body["agreement"]:
@@ -361,6 +367,7 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "document.issued": _document,
     "entry.posted": _entry,
     "credit.issued": _forgone,
+    "statement.committed": _run,
     "event.proposed": _proposed,
     "proposal.decided": _decided,
 }

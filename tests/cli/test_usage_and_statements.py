@@ -1,0 +1,119 @@
+"""Readings in, months out, and a statement that the offtaker checks alone; each by the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.calls import edited, offtake, refused, succeeded
+from tests.cli.conftest import Finished, WallClock
+
+CSV = """id,subject,pool,start,end,value
+r1,acme/main,h200,2027-01-05T00:00:00Z,2027-01-05T10:00:00Z,100
+r2,acme/main,h200,2027-01-06T00:00:00Z,2027-01-06T10:00:00Z,50
+r3,acme/none,h200,2027-01-06T00:00:00Z,2027-01-06T10:00:00Z,50
+r4,acme/main,h200,2027-01-06T10:00:00Z,2027-01-06T10:00:00Z,50
+"""
+
+
+@pytest.fixture
+def metered(tmp_path: Path, clock: WallClock) -> Path:
+    """A live folder that bills use, with January's readings beside it, on 1 February."""
+    folder = tmp_path / "metered"
+    succeeded("init", folder)
+    edited(
+        folder / "agreements" / "acme.toml",
+        ("[monthly_fee]", "[usage_fee]\nrate_per_gpu_h = 2\n\n[monthly_fee]"),
+    )
+    succeeded("apply", folder)
+    (folder / "january.csv").write_text(CSV, encoding="utf-8")
+    clock.set("2027-02-01T06:00:00Z")
+    return folder
+
+
+def take_in(folder: Path) -> Any:
+    words = ("--source", "slurm", "--kind", "allocation", "--through", "slurm=2027-02-01T05:00:00Z")
+    return succeeded("usage", "ingest", folder, folder / "january.csv", *words)
+
+
+def test_readings_are_taken_in_once_and_billed(metered: Path, tmp_path: Path) -> None:
+    (batch,) = take_in(metered)["batches"]
+    assert batch["counts"]["accepted"] == 3
+    assert batch["reasons"] == {"end_before_start": 1}
+    assert take_in(metered)["batches"][0]["again"]
+    said = offtake(
+        "usage", "ingest", metered, metered / "january.csv", "--source", "slurm", "--kind", "allocation",
+        "--verdicts", tmp_path / "v.csv",
+    )  # fmt: skip
+    assert "was taken in before" in said.said
+    succeeded("tick", metered)
+    (document,) = succeeded("invoice", "list", metered)["documents"]
+    shown = succeeded("invoice", "show", metered, document["number"])
+    assert {line["clause"]: line["amount"]["minor"] for line in shown["lines"]}["usage_fee"] == 300_000
+    (left,) = succeeded("usage", "unbilled", metered)["unbilled"]
+    assert (left["claim"], left["why"]) == ("acme/none", "unknown_claim")
+    assert "no such agreement and tranche" in offtake("usage", "unbilled", metered).said
+
+
+def test_a_batch_that_says_something_else_is_refused(metered: Path) -> None:
+    take_in(metered)
+    (metered / "january.csv").write_text(CSV.replace(",100\n", ",101\n"), encoding="utf-8")
+    answer = refused(
+        6, "usage", "ingest", metered, metered / "january.csv", "--source", "slurm", "--kind", "allocation"
+    )
+    assert answer["error"] == "conflict"
+
+
+def test_a_simulated_book_takes_no_readings(small: Finished, metered: Path) -> None:
+    answer = refused(
+        6, "usage", "ingest", small.folder, metered / "january.csv", "--source", "s", "--kind", "gauge"
+    )
+    assert answer["error"] == "simulated_book"
+
+
+def test_a_statement_is_made_and_checked(metered: Path, tmp_path: Path) -> None:
+    take_in(metered)
+    succeeded("tick", metered)
+    assert refused(3, "statement", "commit", metered)["problems"][0]["code"] == "no_key"
+    public = succeeded("statement", "key", metered)["public"]
+    assert succeeded("statement", "commit", metered)["run"]["number"] == 1
+    assert "Nothing was settled" in offtake("statement", "commit", metered).said
+    published = tmp_path / "runs.json"
+    published.write_text(offtake("statement", "runs", metered, "--json").out, encoding="utf-8")
+    assert "1 " in offtake("statement", "runs", metered).said
+    statement = tmp_path / "acme.json"
+    assert succeeded("statement", "bundle", metered, "acme", "--out", statement)["readings"] == 2
+    # the offtaker has the file and nothing of the operator's
+    words = ("verify", statement, "--key", public, "--runs", published)
+    checks = succeeded(*words)["checks"]
+    assert [check["name"] for check in checks if not check["holds"]] == []
+    assert "holds lines: 1 months" in offtake(*words).said
+    own = tmp_path / "own.csv"
+    rows = ["kind,source,id,subject,pool,start,end,value"]
+    rows += [f"allocation,slurm,{line}" for line in CSV.splitlines()[1:3]]
+    own.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    assert succeeded(*words, "--own", own)["checks"][-1]["holds"]
+    own.write_text("\n".join(rows).replace(",50", ",51") + "\n", encoding="utf-8")
+    broken = offtake(*words, "--own", own)
+    assert broken.code == 6
+    assert "reading 'r2' of slurm: value 50 instead of your 51" in broken.said
+    forged = json.loads(statement.read_text(encoding="utf-8"))
+    forged["readings"][0]["value"] = 1
+    statement.write_text(json.dumps(forged), encoding="utf-8")
+    answer = offtake("verify", statement, "--json")
+    assert answer.code == 6
+    assert {c["name"] for c in answer.plain["checks"] if not c["holds"]} >= {"readings", "lines"}
+    assert refused(6, "statement", "bundle", metered, "acme", "--out", statement, "--run", "7")["error"] == (
+        "nothing_committed"
+    )
+
+
+def test_what_is_no_statement_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text("[]", encoding="utf-8")
+    assert refused(3, "verify", path)["problems"][0]["code"] == "no_statement"
+    path.write_text("{", encoding="utf-8")
+    assert refused(3, "verify", path)["problems"][0]["code"] == "unreadable"
