@@ -12,9 +12,10 @@ from offtake.base.errors import BadInput, Problem
 from offtake.billing.document import Document
 from offtake.cli.options import BookDirectory, Json, check_agreement_known, opened
 from offtake.cli.show import day, emit, table
-from offtake.formats.files import write_whole
+from offtake.formats.files import disk_errors, write_whole
 from offtake.formats.pdf import render_document
 from offtake.workflows.book import Book
+from offtake.workflows.export import focus_of
 from offtake.workflows.render import invoice_json
 from offtake.workflows.state import is_simulated
 from offtake.workflows.view import document_of
@@ -123,3 +124,30 @@ def _find(book: Book, number: str) -> Document:
             ]
         )
     return document_of(documents[number])
+
+
+@app.command()
+def focus(
+    book: BookDirectory,
+    out: Annotated[Path, typer.Option("--out", help="Directory to write the four datasets into.")],
+    agreement: Annotated[
+        list[str] | None, typer.Option("--agreement", help="Only this one; may be repeated.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Write everything billed as a FOCUS 1.4 bundle for FinOps tools."""
+    with opened(book) as target:
+        for one in agreement or ():
+            check_agreement_known(target, one)
+        files = focus_of(target, agreement or ()).files()
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (out / name).write_text(text, encoding="utf-8")
+    rows = {name: text.count("\n") - 1 for name, text in files.items()}
+
+    def draw(console: Console) -> None:
+        for name, count in rows.items():
+            console.print(f"{out / name}: {count} rows")
+
+    emit(json_, {"directory": str(out), "rows": rows}, draw)

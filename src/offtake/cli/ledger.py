@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 from rich.console import Console
 
 from offtake.base.money import Money
 from offtake.cli.options import BookDirectory, Json, opened
 from offtake.cli.show import emit, table
+from offtake.formats.files import disk_errors
+from offtake.formats.journal import Journal, journal
 from offtake.ledger.model import trial_balance
+from offtake.workflows.export import journal_of
 from offtake.workflows.state import balances
+from offtake.workflows.view import operator_zone
 
 app = typer.Typer(help="The ledger: double entry, balanced in each currency.", no_args_is_help=True)
+
+
+@app.command()
+def export(
+    book: BookDirectory,
+    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+    kind: Annotated[Journal, typer.Option("--format", help="What to write.")] = Journal.BEANCOUNT,
+    json_: Json = False,
+) -> None:
+    """Write the ledger as a journal that beancount or hledger reads, or as CSV."""
+    with opened(book) as target:
+        entries = list(journal_of(target))
+        text = journal(kind, entries, operator_zone(target.state))
+    with disk_errors(out):
+        out.write_text(text, encoding="utf-8")
+    said = f"{out}: {len(entries)} entries"
+    emit(json_, {"file": str(out), "entries": len(entries)}, lambda console: console.print(said))
 
 
 @app.command()
