@@ -1,7 +1,7 @@
 """Usage at scale: rating against a plain sum over the same Parquet, and taking readings in against a copy.
 
 Limits: `SELECT subject, sum(value * (end - start)) GROUP BY subject` in the same engine over the same file;
-a bare read and write of the same readings. Each figure is the best of several runs in CPU seconds of this process.
+a bare read and write of the same readings. Rates count CPU seconds of this process, the best of several runs.
 """
 
 from __future__ import annotations
