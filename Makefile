@@ -29,7 +29,7 @@ check: .venv/.ready-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/.ready-bench
+bench: .venv/.ready-bench .venv/.ready-rivals
 	$(BIN)/python -m benchmarks
 
 .venv/bin/python:
@@ -66,3 +66,9 @@ bench: .venv/.ready-bench
 .venv/.ready-bench: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable '.[bench]'
 	@touch $@ .venv/.ready
+
+# A rival runs in an environment of its own, so that its hundred dependencies meet none of ours.
+.venv/.ready-rivals: | .venv/bin/python
+	"$(PYTHON)" -m venv .venv/rivals/cloudkitty
+	.venv/rivals/cloudkitty/bin/python -m pip install --disable-pip-version-check --quiet cloudkitty==25.0.0
+	@touch $@

@@ -22,15 +22,16 @@ from offtake.workflows.book import Book
 from offtake.workflows.tick import tick
 from offtake.workflows.unbilled import Why, unbilled
 from offtake.workflows.usage import Ingested, ingest
+from tests.agreements.texts import TRANCHE
 from tests.workflows.worlds import World, at, text_of, write_world
 
 USE = "[usage_fee]\nrate_per_gpu_h = 2\n"
 HOUR = 3_600
 
 
-def live(path: Path, *sections: str) -> World:
+def live(path: Path, *sections: str, tranche: str = TRANCHE) -> World:
     """A live book of one agreement, opened on 1 February; nothing is simulated."""
-    folder = load_folder(write_world(path / "folder", {"deal": text_of(*sections)}))
+    folder = load_folder(write_world(path / "folder", {"deal": text_of(*sections, tranche=tranche)}))
     book = Book(path / "book", create=True)
     apply_folder(book, folder, at(2, 1))
     return World(book, folder, None)  # type: ignore[arg-type]

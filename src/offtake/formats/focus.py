@@ -137,8 +137,9 @@ def focus_bundle(billed: Iterable[Billed], *, at: int) -> Bundle:
     for one in known:
         for doc in one.documents:
             period = _billing_period(one.agreement, doc)
-            rows += _lines(one, doc, period)
-            details += _details(one.agreement, doc, period)
+            own = list(_lines(one, doc, period))
+            rows += own
+            details += _details(one.agreement, doc, own)
             row = _period_row(doc, period, at)
             periods[row["InvoiceIssuerName"], row["BillingPeriodStart"], row["BillingPeriodEnd"]] = row
     return Bundle(
@@ -195,17 +196,24 @@ def _lines(one: Billed, doc: Document, period: Interval) -> Iterator[Row]:
         "ServiceName": "GPU capacity",
         "ChargeClass": "Correction" if doc.corrects else "",
     }
+    # what is drawn from money paid before lowers what is billed, row by row, and has no row of its own
+    drawn = -sum(line.amount.minor for line in doc.lines if line.kind is Kind.DRAWDOWN)
     for line in doc.lines:
-        yield {**common, **_line(one, doc, line)}
+        if line.kind is Kind.DRAWDOWN:
+            continue
+        part = max(0, min(drawn, line.amount.minor)) if line.kind is not Kind.PREPAYMENT else 0
+        drawn -= part
+        billed = Money(line.amount.minor - part, doc.currency)
+        yield {**common, **_line(one, doc, line), "BilledCost": _decimal(billed)}
     if not doc.corrects:
         yield from _used_and_unused(one, doc, common)
 
 
 def _line(one: Billed, doc: Document, line: Charge) -> Row:
-    """A line as a row; money paid before it is earned, and what is drawn of it, have no cost of their own."""
+    """A line as a row; money paid before it is earned costs nothing by itself."""
     month = one.agreement.month(line.month)
     committed = line.kind is Kind.FEE and line.month in one.settled and not doc.corrects
-    free = committed or line.kind in (Kind.PREPAYMENT, Kind.DRAWDOWN)
+    free = committed or line.kind is Kind.PREPAYMENT
     row = {
         "BilledCost": _decimal(line.amount),
         "ContractedCost": _decimal(line.amount),
@@ -313,19 +321,20 @@ def _detail_id(doc: Document, line: Charge) -> str:
     return f"{doc.number}-{CATEGORY[line.kind]}"
 
 
-def _details(agreement: Agreement, doc: Document, period: Interval) -> Iterator[Row]:
-    """One row for each category of an invoice; committed capacity that was used needs one of its own."""
-    sums: dict[str, int] = {}
-    for line in doc.lines:
-        sums[CATEGORY[line.kind]] = sums.get(CATEGORY[line.kind], 0) + line.amount.minor
-    if any(line.kind is Kind.FEE for line in doc.lines):
-        sums.setdefault("Usage", 0)
+def _details(agreement: Agreement, doc: Document, rows: Iterable[Row]) -> Iterator[Row]:
+    """One row for each category of an invoice, of which its cost-and-usage rows are the parts."""
+    sums: dict[str, Decimal] = {}
+    common: Row = {}
+    for row in rows:
+        category = row["ChargeCategory"]
+        sums[category] = sums.get(category, Decimal(0)) + Decimal(row["BilledCost"])
+        common = {name: row[name] for name in INVOICE_DETAIL if name in row}
     terms = agreement.first_of(Payment)
     days = terms[1].net_days if terms else Payment().net_days
-    for category, minor in sorted(sums.items()):
+    for category, amount in sorted(sums.items()):
         yield {
-            **_common(agreement, doc, period),
-            "BilledCost": _decimal(Money(minor, doc.currency)),
+            **common,
+            "BilledCost": f"{amount:f}",
             "ChargeCategory": category,
             "InvoiceDetailCreated": format_instant(doc.issued_at),
             "InvoiceDetailDescription": f"{category} of {doc.number}",

@@ -35,6 +35,9 @@ def decide_settlement(book: OpenBook, now: int) -> Iterator[Fact]:
     A generator: each fact is recorded before the next is decided, so that numbering has no gaps.
     """
     measured: dict[Interval, Measured] = {}
+    open_from = {
+        id_: _open_from(agreement_of(book.state, id_), book.state) for id_ in agreement_ids(book.state)
+    }
     for id_ in agreement_ids(book.state):
         agreement = agreement_of(book.state, id_)
         for month in _months_to_settle(book.state, agreement, now):
@@ -42,7 +45,11 @@ def decide_settlement(book: OpenBook, now: int) -> Iterator[Fact]:
             if period not in measured:
                 measured[period] = measure(book, period)
             in_force = unaccepted_unpaid(agreement_of(book.state, id_, until=period.end))
-            yield from _settle(book.state, in_force, month, measured[period], now)
+            open_from[id_] = _following(agreement, month)
+            before = min((at for at in open_from.values() if at is not None), default=period.end)
+            yield from _settle(
+                book.state, in_force, month, measured[period], now=now, all_before=min(before, period.end)
+            )
         yield from _bill_in_advance(book.state, unaccepted_unpaid(agreement), now)
     yield from _earn(book.state, now)
 
@@ -118,7 +125,9 @@ def _paid(book: OpenBook, period: Interval, *, forgotten: bool) -> dict[str, tup
     return {agreement: tuple(paid) for agreement, paid in found.items()}
 
 
-def _settle(state: State, agreement: Agreement, month: Month, measured: Measured, now: int) -> Iterator[Fact]:
+def _settle(
+    state: State, agreement: Agreement, month: Month, measured: Measured, *, now: int, all_before: int
+) -> Iterator[Fact]:
     facts = month_facts(agreement, month, measured, _carried_into(state, agreement.id))
     rated = rate_month(agreement, facts)
     period = agreement.month(month)
@@ -132,7 +141,7 @@ def _settle(state: State, agreement: Agreement, month: Month, measured: Measured
         body={
             **settled_body(agreement, facts, rated),
             "end": period.end,
-            "all_before": _all_before(state, agreement, month),
+            "all_before": all_before,
             "knew": state.head[0],
         },
     )
@@ -174,20 +183,19 @@ def _billed_in_advance(state: State, agreement: Agreement, month: Month) -> list
     ]
 
 
-def _all_before(state: State, agreement: Agreement, month: Month) -> int:
-    """Before this instant every agreement is settled, once this month is.
+def _open_from(agreement: Agreement, state: State) -> int | None:
+    """The instant from which an agreement isn't settled yet; None where it has run its term.
 
-    An agreement that has run its term no longer counts; one that has settled nothing counts from its first
+    Before the least of these every agreement is settled. One that has settled nothing counts from its first
     month.
     """
-    open_from = [agreement.month(month).end]
-    for id_ in agreement_ids(state):
-        other = agreement_of(state, id_)
-        done = month if id_ == agreement.id else settled_month(state, id_)
-        following = first_month(other) if done is None else done.plus(1)
-        if following <= last_month(other):
-            open_from.append(other.month(following).start)
-    return min(open_from)
+    done = settled_month(state, agreement.id)
+    return _following(agreement, first_month(agreement).plus(-1) if done is None else done)
+
+
+def _following(agreement: Agreement, done: Month) -> int | None:
+    following = done.plus(1)
+    return agreement.month(following).start if following <= last_month(agreement) else None
 
 
 def settled_month(state: State, agreement: str) -> Month | None:

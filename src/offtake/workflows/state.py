@@ -122,6 +122,9 @@ def project(state: State, fact: Fact, seq: int) -> Change:
     change.items["clock", "now"] = {"now": max(state.now, fact.recorded_at)}
     if fact.kind in CAPACITY_KINDS:
         _note_capacity_change(state, fact, change)
+    if fact.kind in TEXTS or fact.kind in BY_KIND:
+        agreement = fact.id if fact.kind in TEXTS else str(fact.body["agreement"])
+        change.items["touched", agreement] = {"seq": seq}
     _note_late(state, fact, change)
     return change
 

@@ -57,13 +57,30 @@ def agreement_of(state: State, id_: str, *, until: int | None = None, but: str =
             when left out.
         but: leave out the event of this id, which is being recorded again.
     """
+    if until is None and not but:
+        return _standing(state, id_)
     versions = _versions(state, id_)
     if until is not None:
         versions = tuple(v for v in versions if v[0] is None or v[1].midnight(v[0]) < until) or versions[:1]
-    text = spliced(versions)
+    return _after(state, spliced(versions), [event for event in events_of(state, id_) if event.id != but])
+
+
+def _standing(state: State, id_: str) -> Agreement:
+    """The agreement with everything that counts, worked out once for what is known of it."""
+    touched = state.body("touched", id_) or {"seq": 0}
+    version = (int(touched["seq"]) << 32) + len(state.of("published"))
+    cached = state.cache.get(("standing", id_))
+    if cached is None or cached[0] != version:
+        cached = (version, _after(state, spliced(_versions(state, id_)), events_of(state, id_)))
+        state.cache["standing", id_] = cached
+    agreement: Agreement = cached[1]
+    return agreement
+
+
+def _after(state: State, text: Agreement, events: list[Event]) -> Agreement:
     if state.of("published"):
         text = replace(text, series=series_of(state))
-    return after_events(text, [event for event in events_of(state, id_) if event.id != but])
+    return after_events(text, events)
 
 
 def series_of(state: State) -> Mapping[str, Series]:
