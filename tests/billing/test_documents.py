@@ -25,7 +25,7 @@ from offtake.billing.document import (
 )
 from offtake.billing.entries import (
     deferred,
-    entry_for_document,
+    entries_for_document,
     entry_for_month,
     entry_for_payment,
     receivable,
@@ -84,19 +84,36 @@ def test_without_a_payment_clause_bills_come_in_arrears_due_in_30_days() -> None
 
 def test_what_a_document_posts() -> None:
     doc = issued(line(1_000), line(300, Kind.USAGE), line(-50, Kind.CREDIT))
-    entry = entry_for_document(doc)
-    assert (entry.id, entry.at) == ("INV-000001/issue", ISSUED)
-    assert legs(entry) == {
-        "assets.receivable.deal": 1_250,
+    accrued, entry = entries_for_document(doc, ISSUED - 100)
+    assert (accrued.id, accrued.at) == ("INV-000001/accrued", ISSUED - 100)
+    assert legs(accrued) == {
+        "assets.unbilled.deal": 1_250,
         "income.fees.deal": -1_000,
         "income.usage.deal": -300,
         "income.credits.deal": 50,
     }
+    assert (entry.id, entry.at) == ("INV-000001/issue", ISSUED)
+    assert legs(entry) == {"assets.receivable.deal": 1_250, "assets.unbilled.deal": -1_250}
+
+
+def test_what_isn_t_income_is_posted_when_it_is_billed() -> None:
+    doc = issued(line(1_000), line(190, Kind.TAX), line(500, Kind.PREPAYMENT))
+    accrued, entry = entries_for_document(doc, ISSUED + 100)
+    assert accrued.at == ISSUED  # nothing is earned after it was billed
+    assert legs(entry) == {
+        "assets.receivable.deal": 1_690,
+        "assets.unbilled.deal": -1_000,
+        "liabilities.tax.deal": -190,
+        "liabilities.prepaid.deal": -500,
+    }
+    (only,) = entries_for_document(issued(line(500, Kind.PREPAYMENT)), ISSUED)
+    assert legs(only) == {"assets.receivable.deal": 500, "liabilities.prepaid.deal": -500}
 
 
 def test_a_fee_billed_in_advance_is_deferred_and_then_earned() -> None:
     doc = issued(line(1_000), in_advance_=True)
-    assert legs(entry_for_document(doc)) == {receivable("deal"): 1_000, deferred("deal"): -1_000}
+    (entry,) = entries_for_document(doc, ISSUED)
+    assert legs(entry) == {receivable("deal"): 1_000, deferred("deal"): -1_000}
     earned = entry_for_month(doc, ISSUED + 9)
     assert earned.at == ISSUED + 9
     assert legs(earned) == {deferred("deal"): 1_000, "income.fees.deal": -1_000}
@@ -179,17 +196,17 @@ def test_any_sequence_of_documents_and_payments_balances(steps: list[tuple[str, 
     unearned: list[Document] = []
     cash = billed = 0
     for n, (what, value) in enumerate(steps):
-        entry = None
+        posted: list[Entry] = []
         if what in ("bill", "advance"):
             lines = [line(value)] if isinstance(value, int) else [line(m, k) for m, k in value]  # type: ignore[attr-defined]
             doc = issued(*lines, sequence=n, in_advance_=what == "advance")
             assert total((item.amount for item in doc.lines), "USD") == doc.total
-            entry, billed = entry_for_document(doc), billed + doc.total.minor
+            posted, billed = list(entries_for_document(doc, ISSUED - 1)), billed + doc.total.minor
             unearned += [doc] if what == "advance" else []
             if doc.total:
                 documents[doc.number] = open_(doc.number, doc.total.minor, doc.due_at)
         elif what == "earn" and unearned:
-            entry = entry_for_month(unearned.pop(0), ISSUED + DAY_S)
+            posted = [entry_for_month(unearned.pop(0), ISSUED + DAY_S)]
         elif what == "pay":
             assert isinstance(value, int)
             parts, left = apply_payment(Money(value, "USD"), list(documents.values()))
@@ -200,8 +217,9 @@ def test_any_sequence_of_documents_and_payments_balances(steps: list[tuple[str, 
                     if item.left
                     else {k: v for k, v in documents.items() if k != number}
                 )
-            entry, cash = entry_for_payment(f"p{n}", "deal", n, Money(value, "USD"), left), cash + value
-        if entry is not None:
+            posted = [entry_for_payment(f"p{n}", "deal", n, Money(value, "USD"), left)]
+            cash += value
+        for entry in posted:
             balances = post_to(balances, entry)
         assert set(trial_balance(balances).values()) <= {0}
     usd = {account: minor for (account, _), minor in balances.items()}

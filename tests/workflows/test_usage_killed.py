@@ -1,4 +1,4 @@
-"""A process that is killed while it takes readings in loses nothing it acknowledged, and counts nothing twice."""
+"""A process killed while it takes readings in loses nothing it acknowledged, and counts nothing twice."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from offtake.base.money import Money, total
+from offtake.base.months import Month
 from offtake.billing.document import Document
 from offtake.ledger.model import Entry, entry
 from offtake.rating.model import Kind
@@ -36,17 +37,56 @@ def unapplied(agreement: str) -> str:
     return f"liabilities.unapplied.{agreement}"
 
 
-def entry_for_document(doc: Document) -> Entry:
-    """Receivable against accounts by kind of line; fees billed in advance are deferred."""
-    legs = [(receivable(doc.agreement), doc.total)]
-    for kind in Kind:
-        amount = _of_kind(doc, kind)
-        waits = doc.fixed_in_advance and kind is Kind.FEE
-        legs.append((deferred(doc.agreement) if waits else _account(kind, doc.agreement), -amount))
-    what = doc.kind.value.replace("_", " ")
-    return entry(
-        f"{doc.number}/issue", doc.issued_at, f"{doc.offtaker}: {what} {doc.number} for {doc.month}", legs
+def unbilled(agreement: str) -> str:
+    """What was earned and not yet billed."""
+    return f"assets.unbilled.{agreement}"
+
+
+def entries_for_document(doc: Document, earned_at: int) -> tuple[Entry, ...]:
+    """What a document posts.
+
+    Income of a month that was delivered is accrued as the month ends, and billed when the document is issued.
+    Fees billed in advance are deferred until their month has ended.
+
+    Args:
+        doc: the document.
+        earned_at: the last instant of its service month, or the first that is still open.
+    """
+    what = f"{doc.offtaker}: {doc.kind.value.replace('_', ' ')} {doc.number} for {doc.month}"
+    income = [(_account(kind, doc.agreement), _of_kind(doc, kind)) for kind in Kind if _is_income(kind)]
+    others = [(_account(kind, doc.agreement), -_of_kind(doc, kind)) for kind in Kind if not _is_income(kind)]
+    receive = (receivable(doc.agreement), doc.total)
+    if doc.fixed_in_advance:
+        fees = _of_kind(doc, Kind.FEE)
+        legs = [(a, -m) for a, m in income if a != _account(Kind.FEE, doc.agreement)]
+        advance = [receive, (deferred(doc.agreement), -fees), *legs, *others]
+        return (entry(f"{doc.number}/issue", doc.issued_at, what, advance),)
+    earned = total((money for _, money in income), doc.currency)
+    accrued = entry(
+        f"{doc.number}/accrued",
+        min(earned_at, doc.issued_at),
+        f"{doc.offtaker}: earned in {doc.month}",
+        [(unbilled(doc.agreement), earned), *((account, -money) for account, money in income)],
     )
+    issued = entry(
+        f"{doc.number}/issue", doc.issued_at, what, [receive, (unbilled(doc.agreement), -earned), *others]
+    )
+    return tuple(one for one in (accrued, issued) if one.postings)
+
+
+def _is_income(kind: Kind) -> bool:
+    return _ACCOUNTS[kind].startswith("income.")
+
+
+def contract_asset(agreement: str) -> str:
+    """Revenue recognised ahead of what was billed; negative where it lags behind."""
+    return f"assets.contract.{agreement}"
+
+
+def entry_for_straight_line(agreement: str, month: Month, at: int, ahead: Money) -> Entry:
+    """Bring recognised revenue to the straight line; `ahead` is what it must move by."""
+    legs = [(contract_asset(agreement), ahead), (f"income.straight_line.{agreement}", -ahead)]
+    return entry(f"{agreement}/{month}/straight-line", at, f"{agreement}: {month} on the straight line", legs)
 
 
 def entry_for_month(doc: Document, at: int) -> Entry:

@@ -29,6 +29,7 @@ def decide_forgone(book: OpenBook, now: int) -> Iterator[Fact]:
             agreement = agreement_of(book.state, event.agreement)
             amount = agreement.money(event.amount)
             yield posted(
+                book.state,
                 entry_for_write_off(event.id, agreement.id, now, amount, event.document),
                 now,
                 applied=[[event.document, amount.minor]],

@@ -21,7 +21,7 @@ def decide_payments(book: OpenBook, now: int) -> Iterator[Fact]:
         amount = Money(int(item.body["amount"]["minor"]), str(item.body["amount"]["currency"]))
         applied, unused = apply_payment(amount, open_documents(book.state, agreement))
         entry = entry_for_payment(id_, agreement, int(item.body["received_at"]), amount, unused)
-        yield posted(entry, now, payment=id_, applied=_plain(applied))
+        yield posted(book.state, entry, now, payment=id_, applied=_plain(applied))
     yield from _apply_what_is_left(book, now)
 
 
@@ -38,7 +38,7 @@ def _apply_what_is_left(book: OpenBook, now: int) -> Iterator[Fact]:
         entry = entry_for_unapplied(
             f"{agreement}/applied-{book.state.head[0] + 1}", agreement, now, left - unused
         )
-        yield posted(entry, now, applied=_plain(applied))
+        yield posted(book.state, entry, now, applied=_plain(applied))
 
 
 def _plain(applied: Iterable[tuple[str, Money]]) -> list[list[str | int]]:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import Any
 
 from offtake.agreements.clauses.acceptance import unaccepted_unpaid
+from offtake.agreements.clauses.recognition import Method, Recognition
 from offtake.agreements.model import Agreement
 from offtake.agreements.schedule import fee_schedule, first_month, last_month, prepayment_schedule
 from offtake.base.curve import Curve
-from offtake.base.money import Money
+from offtake.base.money import Money, share_of
 from offtake.base.months import Month, local_date, months_through
 from offtake.base.time import Interval
 from offtake.billing.document import Document, document, in_advance
-from offtake.billing.entries import entry_for_document, entry_for_month
+from offtake.billing.entries import (
+    contract_asset,
+    entries_for_document,
+    entry_for_month,
+    entry_for_straight_line,
+)  # fmt: skip
 from offtake.formats.plain import to_plain
 from offtake.ledger.model import Entry
 from offtake.metering.readings import settle_take
@@ -24,7 +31,7 @@ from offtake.store.fact import Fact
 from offtake.workflows.allocate import held_rows, short_rows
 from offtake.workflows.book import OpenBook
 from offtake.workflows.meter import readings_in
-from offtake.workflows.state import State, carried_of, month_key
+from offtake.workflows.state import State, balances, carried_of, closed_until, month_key
 from offtake.workflows.usage_month import usage_in
 from offtake.workflows.view import agreement_ids, agreement_of, document_of, outage_curves, signed_agreement
 
@@ -147,6 +154,32 @@ def _settle(
     )
     if any(charge.amount for charge in charges):
         yield from issue(state, agreement, month, charges, now=now)
+    yield from _straight_line(state, agreement, month, now)
+
+
+def _straight_line(state: State, agreement: Agreement, month: Month, now: int) -> Iterator[Fact]:
+    """Where the accountants judged so, fixed fees are recognised evenly over the term's months.
+
+    What was recognised so far is brought to the share of the whole that the months so far have; a change of
+    terms catches up in the month in which it is settled.
+    """
+    judged = agreement.first_of(Recognition)
+    if judged is None or judged[1].method is not Method.STRAIGHT_LINE:
+        return
+    schedule = fee_schedule(agreement)
+    first, last = first_month(agreement), last_month(agreement)
+    done, whole = (_count(first, upto) for upto in (month, last))
+    target = share_of(schedule.total, Fraction(done, whole), agreement.rounding)
+    billed = schedule.through(month).total
+    known = balances(state, [(contract_asset(agreement.id), agreement.currency)])
+    ahead = target - billed - Money(sum(known.values()), agreement.currency)
+    if ahead:
+        at = agreement.month(month).end - 1
+        yield posted(state, entry_for_straight_line(agreement.id, month, at, ahead), now)
+
+
+def _count(first: Month, last: Month) -> int:
+    return (last.year - first.year) * 12 + last.month - first.month + 1
 
 
 def settled_body(agreement: Agreement, facts: MonthFacts, rated: Rated) -> dict[str, Any]:
@@ -233,15 +266,17 @@ def issue(
         recorded_at=now,
         body={**to_plain(doc), "sequence": sequence},
     )
-    yield posted(entry_for_document(doc), now)
+    earned_at = month.interval(agreement.time_zone).end - 1
+    for one in entries_for_document(doc, earned_at):
+        yield posted(state, one, now)
 
 
-def posted(entry: Entry, now: int, **more: Any) -> Fact:
-    """An entry as a fact."""
+def posted(state: State, entry: Entry, now: int, **more: Any) -> Fact:
+    """An entry as a fact; what belongs to a period that is closed is posted as the next one begins."""
     return Fact(
         kind="entry.posted",
         id=entry.id,
-        effective_at=entry.at,
+        effective_at=max(entry.at, closed_until(state)),
         recorded_at=now,
         body={"text": entry.text, "postings": to_plain(entry)["postings"], **more},
     )
@@ -279,4 +314,4 @@ def _earn(state: State, now: int) -> Iterator[Fact]:
         doc: Document = document_of(item.body)
         end = doc.month.interval(doc.time_zone).end
         if end <= now:
-            yield posted(entry_for_month(doc, end), now, earned=number)
+            yield posted(state, entry_for_month(doc, end), now, earned=number)

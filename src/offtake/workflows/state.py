@@ -182,6 +182,10 @@ def _run(state: State, fact: Fact, seq: int, change: Change) -> None:
         change.items["committed", f"{agreement}/{month}"] = {"seq": int(settled)}
 
 
+def _closed(state: State, fact: Fact, seq: int, change: Change) -> None:
+    change.items["closed", "until"] = {"at": int(fact.body["until"]), "month": fact.id}
+
+
 def _trued_up(state: State, fact: Fact, seq: int, change: Change) -> None:
     for id_, item in state.of("late").items():
         if item.body.get("agreement") == fact.body["agreement"]:
@@ -370,6 +374,7 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "document.issued": _document,
     "entry.posted": _entry,
     "credit.issued": _forgone,
+    "period.closed": _closed,
     "statement.committed": _run,
     "event.proposed": _proposed,
     "proposal.decided": _decided,
@@ -389,6 +394,12 @@ def carried_of(body: Body, name: str) -> Carried:
     return {
         account: tuple(from_plain(Lot, lot) for lot in lots) for account, lots in body.get(name, {}).items()
     }
+
+
+def closed_until(state: State) -> int:
+    """Before this instant the ledger is closed: nothing more is posted there."""
+    body = state.body("closed", "until")
+    return int(body["at"]) if body else 0
 
 
 def is_simulated(state: State) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import ClassVar
 
-from offtake.agreements.model import Clause
+from offtake.agreements.model import Agreement, Clause
+from offtake.base.errors import Problem
 
 
 class Obligation(StrEnum):
@@ -17,6 +19,13 @@ class Obligation(StrEnum):
     HEADLINE = "headline"
 
 
+class Method(StrEnum):
+    """When fixed fees become revenue."""
+
+    AS_BILLED = "as_billed"
+    STRAIGHT_LINE = "straight_line"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recognition(Clause):
     """What the operator's accountants decided, and why; reported beside the figures.
@@ -24,15 +33,36 @@ class Recognition(Clause):
     Attributes:
         rpo: which value is reported as the remaining performance obligation: the "firm" one, or the
             "headline" where a right to leave isn't substantive.
-        because: the reason for that judgement.
+        method: whether fixed fees become revenue "as_billed", month by month, or on a "straight_line" over
+            the term's months, as for take-or-pay capacity and for leases.
+        lease: whether the agreement is, or holds, a lease; nothing when it isn't judged yet.
+        financing: whether a prepayment finances the operator; nothing when it isn't judged yet.
+        because: the reason for these judgements.
         judged_by: who decided.
         judged_on: when.
 
-    Source: ASC 606-10-25-3 and 25-4 (the enforceable term), 606-10-50-13 (the disclosure).
+    A lease is recognised on a straight line. That a prepayment finances the operator is recorded and
+    reported; no interest is accrued on it yet.
+
+    Source: ASC 606-10-25-3 and 25-4 (the enforceable term), 606-10-50-13 (the disclosure), 842-10-15 (what
+    is a lease), 842-30-25 (straight-line income), 606-10-32-15 (financing).
     """
 
     NAME: ClassVar[str] = "recognition"
     rpo: Obligation = Obligation.FIRM
+    method: Method = Method.AS_BILLED
+    lease: bool | None = None
+    financing: bool | None = None
     because: str
     judged_by: str = ""
     judged_on: date | None = None
+
+    def check(self, agreement: Agreement, path: str) -> Iterable[Problem]:
+        """A lease is recognised on a straight line."""
+        if self.lease and self.method is not Method.STRAIGHT_LINE:
+            yield Problem(
+                where=f"{path}.method",
+                code="contradiction",
+                message="a lease is recognised on a straight line",
+                remedy='write method = "straight_line"',
+            )
