@@ -37,7 +37,7 @@ def test_every_command_of_the_program_is_called_in_these_tests() -> None:
     named = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
     assert named == {
         "apply", "approve", "init", "plan", "proposed", "rebuild", "record", "report", "run", "shortfall",
-        "status", "tick", "verify",
+        "status", "tell", "tick", "verify",
     }  # fmt: skip
     groups = {"agreement", "deals", "import", "invoice", "ledger", "statement", "usage"}
     assert {group.name for group in app.registered_groups} == groups

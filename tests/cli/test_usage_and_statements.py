@@ -58,6 +58,19 @@ def test_readings_are_taken_in_once_and_billed(metered: Path, tmp_path: Path) ->
     assert "no such agreement and tranche" in offtake("usage", "unbilled", metered).said
 
 
+def test_a_draft_shows_what_would_be_billed(metered: Path) -> None:
+    take_in(metered)
+    draft = succeeded("invoice", "draft", metered, "acme", "2027-01")
+    assert {line["clause"] for line in draft["lines"]} == {"usage_fee", "monthly_fee"}
+    assert "nothing was recorded" in offtake("invoice", "draft", metered, "acme", "2027-01").said
+    assert succeeded("invoice", "list", metered)["documents"] == []
+    assert refused(6, "invoice", "draft", metered, "acme", "2027-03")["error"] == "not_begun"
+    assert refused(3, "invoice", "draft", metered, "acme", "x")["problems"][0]["code"] == "bad_month"
+    succeeded("tick", metered)
+    (document,) = succeeded("invoice", "list", metered)["documents"]
+    assert document["total"] == draft["total"]
+
+
 def test_a_batch_that_says_something_else_is_refused(metered: Path) -> None:
     take_in(metered)
     (metered / "january.csv").write_text(CSV.replace(",100\n", ",101\n"), encoding="utf-8")
@@ -117,3 +130,45 @@ def test_what_is_no_statement_is_refused(tmp_path: Path) -> None:
     assert refused(3, "verify", path)["problems"][0]["code"] == "no_statement"
     path.write_text("{", encoding="utf-8")
     assert refused(3, "verify", path)["problems"][0]["code"] == "unreadable"
+
+
+def test_what_is_open_is_aged_matched_and_told(metered: Path, tmp_path: Path, clock: WallClock) -> None:
+    take_in(metered)
+    succeeded("tick", metered)
+    (document,) = succeeded("invoice", "list", metered)["documents"]
+    aged = succeeded("invoice", "ageing", metered, "--on", "2027-04-01")
+    assert aged["documents"][0]["number"] == document["number"]
+    assert aged["documents"][0]["step"] in ("first reminder", "second reminder")
+    assert "days overdue" in offtake("invoice", "ageing", metered, "--on", "2027-04-01").said
+    bank = tmp_path / "bank.csv"
+    bank.write_text(
+        f"date,amount,currency,text\n2027-02-01,{document['total']},USD,{document['number']}\n",
+        encoding="utf-8",
+    )
+    (line,) = succeeded("invoice", "match", metered, bank)["lines"]
+    assert (line["agreement"], line["outcome"]) == ("acme", None)
+    assert "its text names the document" in offtake("invoice", "match", metered, bank, "--apply").said
+    succeeded("tick", metered)
+    assert succeeded("invoice", "ageing", metered)["documents"] == []
+    assert "Nothing is open" in offtake("invoice", "ageing", metered).said
+    assert succeeded("ledger", "close", metered, "2027-01")["closed"] == "2027-01"
+    assert refused(6, "ledger", "close", metered, "2027-01")["error"] == "closed_already"
+    assert refused(3, "ledger", "close", metered, "soon")["problems"][0]["code"] == "bad_month"
+
+
+def test_a_simulated_book_is_neither_closed_nor_matched_nor_told(small: Finished, tmp_path: Path) -> None:
+    bank = tmp_path / "bank.csv"
+    bank.write_text("date,amount,currency,text\n", encoding="utf-8")
+    (tmp_path / "s").write_text("a secret of some length", encoding="utf-8")
+    (tmp_path / "s").chmod(0o600)
+    hooks = tmp_path / "webhooks.toml"
+    hooks.write_text(
+        '[[endpoint]]\nname = "a"\nurl = "https://example.com"\nsecret_file = "s"\n', encoding="utf-8"
+    )
+    for words in (
+        ("ledger", "close", small.folder, "2026-07"),
+        ("invoice", "match", small.folder, bank),
+        ("tell", small.folder, "--config", hooks),
+    ):
+        assert refused(6, *words)["error"] == "simulated_book"
+    assert succeeded("invoice", "ageing", small.folder)["documents"]

@@ -19,6 +19,7 @@ from offtake.formats.folder import load_folder
 from offtake.metering.usage import COLUMNS, UsageRules, Verdict
 from offtake.workflows.apply import apply_folder
 from offtake.workflows.book import Book
+from offtake.workflows.settle import draft_of
 from offtake.workflows.tick import tick
 from offtake.workflows.unbilled import Why, unbilled
 from offtake.workflows.usage import Ingested, ingest
@@ -152,6 +153,49 @@ def test_a_late_reading_of_a_settled_month_is_trued_up_on_a_document_of_its_own(
     head = w.book.state.head
     tick(w.book, at(3, 2))
     assert w.book.state.head == head
+
+
+def test_g46_the_time_of_a_reading_is_rounded_up_where_the_agreement_says_so(tmp_path: Path) -> None:
+    """Eight minutes at 5.5 an hour, rounded up to fifteen: 1.375 for each of eight GPUs (FPT)."""
+    w = live(tmp_path, "[usage_fee]\nrate_per_gpu_h = 5.5\n\n[metering]\nincrement_minutes = 15\n")
+    # a second reading begins in February and ends in March: it is February's, as a whole
+    taken_in(
+        w,
+        "one",
+        reading("a", at(2, 5), seconds=480),
+        reading("b", at(3, 1) - 60, seconds=16 * 60),
+        now=at(3, 1, 1),
+    )
+    taken_in(w, "close", through={"s": at(3, 1)}, now=at(3, 1, 1))
+    tick(w.book, at(3, 1, 1))
+    assert w.lines(Month(2026, 2)) == [("usage_fee", 1_100 + 2_200)]
+    w.book.close()
+
+
+def test_days_for_review_take_late_readings_onto_the_invoice(tmp_path: Path) -> None:
+    w = live(tmp_path, USE, "[payment]\nreview_days = 5\n")
+    taken_in(w, "one", reading("a", at(2, 5), gpus=100), through={"s": at(3, 1)})
+    tick(w.book, at(3, 5))
+    assert w.invoices() == []
+    draft = draft_of(w.book, "deal", Month(2026, 2), at(3, 5))
+    assert not isinstance(draft, Refused)
+    assert (draft.number, draft.total.minor) == ("DRAFT", 20_000)
+    taken_in(w, "late", reading("b", at(2, 6), gpus=50), now=at(3, 5))
+    head = w.book.state.head
+    grown = draft_of(w.book, "deal", Month(2026, 2), at(3, 5))
+    assert not isinstance(grown, Refused)
+    assert (grown.total.minor, w.book.state.head) == (30_000, head)
+    tick(w.book, at(3, 6))
+    assert w.invoices() == [("2026-02", "invoice", 30_000)]
+    for month, code in (
+        (Month(2026, 2), "settled_already"),
+        (Month(2030, 1), "outside_term"),
+        (Month(2026, 9), "not_begun"),
+    ):
+        refused = draft_of(w.book, "deal", month, at(3, 6))
+        assert isinstance(refused, Refused)
+        assert refused.code == code
+    w.book.close()
 
 
 def test_energy_is_passed_through_from_power_readings(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from offtake.agreements.clauses.index_link import IndexLink
 from offtake.agreements.clauses.liability_cap import LiabilityCap
 from offtake.agreements.clauses.maintenance import Maintenance
 from offtake.agreements.clauses.metered_fee import MeteredFee
+from offtake.agreements.clauses.metering import Metering
 from offtake.agreements.clauses.minimum_commitment import MinimumCommitment
 from offtake.agreements.clauses.monthly_fee import MonthlyFee
 from offtake.agreements.clauses.notices import Notices
@@ -58,6 +59,7 @@ from offtake.agreements.events.assignment import AssignmentNotice, StepIn
 from offtake.agreements.events.cause import CauseNotice, DefaultNotice
 from offtake.agreements.events.claim import Claim
 from offtake.agreements.events.credit import Credit, WriteOff
+from offtake.agreements.events.dispute import Dispute
 from offtake.agreements.events.election import Election
 from offtake.agreements.events.exercise import Exercise
 from offtake.agreements.events.notice import Notice
@@ -82,6 +84,7 @@ CLAUSES: Mapping[str, type[Clause]] = {
         UsageFee,
         MeteredFee,
         HourlyFee,
+        Metering,
         Burst,
         TakeOrPay,
         MinimumCommitment,
@@ -144,6 +147,7 @@ EVENTS: Mapping[str, type[Event]] = {
         Transfer,
         AssignmentNotice,
         StepIn,
+        Dispute,
         Credit,
         WriteOff,
     )

@@ -9,16 +9,32 @@ import typer
 from rich.console import Console
 
 from offtake.base.errors import BadInput, Problem
+from offtake.base.months import local_midnight, parse_month
+from offtake.base.outcome import Refused
+from offtake.billing.ageing import buckets
 from offtake.billing.document import Document
-from offtake.cli.options import BookDirectory, Json, check_agreement_known, opened
-from offtake.cli.show import day, emit, table
+from offtake.cli.agreements import day_of
+from offtake.cli.options import (
+    BookDirectory,
+    Json,
+    RefusedByRule,
+    check_agreement_known,
+    opened,
+    wall_clock,
+)  # fmt: skip
+from offtake.cli.show import day, emit, money, table
+from offtake.formats.bank import read_bank
 from offtake.formats.files import disk_errors, write_whole
 from offtake.formats.pdf import render_document
+from offtake.store.fact import Recorded
 from offtake.workflows.book import Book
 from offtake.workflows.export import focus_of
+from offtake.workflows.receivables import ageing, match
+from offtake.workflows.record import Outcome, record_event
 from offtake.workflows.render import invoice_json
+from offtake.workflows.settle import draft_of
 from offtake.workflows.state import is_simulated
-from offtake.workflows.view import document_of
+from offtake.workflows.view import document_of, operator_zone
 
 app = typer.Typer(help="Invoices and credit notes.", no_args_is_help=True)
 
@@ -151,3 +167,136 @@ def focus(
             console.print(f"{out / name}: {count} rows")
 
     emit(json_, {"directory": str(out), "rows": rows}, draw)
+
+
+@app.command("ageing")
+def ageing_(
+    book: BookDirectory,
+    on: Annotated[str | None, typer.Option("--on", help="As of this day; now when left out.")] = None,
+    json_: Json = False,
+) -> None:
+    """What is overdue and for how long, what is disputed, and which reminder is due."""
+    with opened(book) as target:
+        zone = operator_zone(target.state)
+        at = local_midnight(day_of("--on", on), zone) if on else max(target.state.now, wall_clock())
+        if is_simulated(target.state) and not on:
+            at = target.state.now
+        found = ageing(target, at)
+    currencies = sorted({one.left.currency for one in found})
+    plain = {
+        "documents": [
+            {
+                "number": one.document, "agreement": one.agreement, "left": str(one.left.major),
+                "disputed": str(one.disputed.major), "currency": one.left.currency, "days": one.days,
+                "step": one.step,
+            }
+            for one in found
+        ],
+        "buckets": {
+            currency: {name: str(amount.major) for name, amount in buckets(found, currency).items()}
+            for currency in currencies
+        },
+    }  # fmt: skip
+
+    def draw(console: Console) -> None:
+        if not found:
+            console.print("Nothing is open.")
+        rows = table("", "document", "agreement", ">open", ">disputed", ">days overdue", "step")
+        for one in found:
+            rows.add_row(
+                one.document, one.agreement, str(one.left), str(one.disputed.major), str(one.days), one.step
+            )
+        if found:
+            console.print(rows)
+        for currency in currencies:
+            said = ", ".join(
+                f"{name} {money(amount)}" for name, amount in buckets(found, currency).items() if amount
+            )
+            console.print(f"{currency}: {said or 'nothing is asked for'}")
+
+    emit(json_, plain, draw)
+
+
+@app.command("match")
+def match_(
+    book: BookDirectory,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV: date, amount, currency, text.")],
+    apply: Annotated[bool, typer.Option("--apply", help="Record what is plain as payments.")] = False,
+    json_: Json = False,
+) -> None:
+    """Say whose payment each line of a bank statement is; with --apply, record those that are plain."""
+    lines = read_bank(file)
+    outcomes: dict[str, str] = {}
+    with opened(book) as target:
+        if is_simulated(target.state):
+            sentence = f"the book in {book} was made by a simulation; nothing real belongs in it"
+            raise RefusedByRule(Refused(code="simulated_book", sentence=sentence))
+        found = match(target, lines)
+        for one in found if apply else ():
+            if one.payment is not None:
+                outcomes[one.line.id] = _said(record_event(target, one.payment, wall_clock()))
+    rows = [
+        {
+            "id": one.line.id, "on": str(one.line.on), "amount": str(one.line.amount.major),
+            "currency": one.line.amount.currency, "text": one.line.text,
+            "agreement": None if one.payment is None else one.payment.agreement, "why": one.because,
+            "outcome": outcomes.get(one.line.id),
+        }
+        for one in found
+    ]  # fmt: skip
+
+    def draw(console: Console) -> None:
+        built = table("", "on", ">amount", "text", "agreement", "why", "outcome")
+        for row in rows:
+            built.add_row(
+                str(row["on"]), f"{row['amount']} {row['currency']}", str(row["text"]),
+                row["agreement"] or "–", str(row["why"]), row["outcome"] or "",
+            )  # fmt: skip
+        console.print(built)
+
+    emit(json_, {"lines": rows}, draw)
+
+
+def _said(outcome: Outcome) -> str:
+    if isinstance(outcome, Refused):
+        return f"refused: {outcome.sentence}"
+    return "recorded" if isinstance(outcome, Recorded) else "known"
+
+
+@app.command()
+def draft(
+    book: BookDirectory,
+    agreement: Annotated[str, typer.Argument(metavar="ID", help="The agreement.")],
+    month: Annotated[str, typer.Argument(metavar="MONTH", help="Such as 2027-01.")],
+    json_: Json = False,
+) -> None:
+    """What a month that isn't settled would be billed as it is known now; nothing is recorded."""
+    try:
+        wanted = parse_month(month)
+    except ValueError as error:
+        raise BadInput([Problem(where=month, code="bad_month", message=str(error))]) from error
+    with opened(book) as target:
+        check_agreement_known(target, agreement)
+        now = target.state.now if is_simulated(target.state) else max(target.state.now, wall_clock())
+        found = draft_of(target, agreement, wanted, now)
+    if isinstance(found, Refused):
+        raise RefusedByRule(found)
+    plain = {
+        "agreement": agreement,
+        "month": month,
+        "total": str(found.total.major),
+        "currency": found.currency,
+        "lines": [
+            {"clause": line.clause, "text": line.text, "amount": str(line.amount.major)}
+            for line in found.lines
+        ],
+    }
+
+    def draw(console: Console) -> None:
+        rows = table(f"Draft for {found.month}, {found.offtaker}", ">amount", "what for")
+        for line in found.lines:
+            rows.add_row(f"{line.amount.major:,}", line.text)
+        console.print(rows)
+        console.print(f"{found.total} as it is known now; nothing was recorded.")
+
+    emit(json_, plain, draw)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from offtake.adapters.webhooks import deliver
 from offtake.agreements.events.credit import Credit, WriteOff
 from offtake.agreements.model import Agreement, Event
 from offtake.base.errors import BadInput, Problem
@@ -18,6 +20,7 @@ from offtake.base.time import format_instant
 from offtake.cli.options import BookDirectory, Json, RefusedByRule, opened, wall_clock
 from offtake.cli.show import emit
 from offtake.formats.scenario import parse_scenario
+from offtake.formats.webhooks_file import read_endpoints
 from offtake.rating.quote import quote
 from offtake.store.fact import Recorded
 from offtake.workflows.approve import approve as decide
@@ -26,6 +29,7 @@ from offtake.workflows.book import Book
 from offtake.workflows.happenings import Happening, happenings
 from offtake.workflows.record import Happened, Outcome, record_event
 from offtake.workflows.state import is_simulated
+from offtake.workflows.tell import tell as tell_one
 from offtake.workflows.tick import tick as decide_all
 from offtake.workflows.view import agreement_ids, agreement_of, fleet_of, signed_agreement
 
@@ -38,6 +42,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(tick)
     app.command()(proposed)
     app.command()(approve)
+    app.command()(tell)
 
 
 def record(
@@ -138,6 +143,31 @@ def approve(
         raise RefusedByRule(outcome)
     word = "rejected" if reject else "approved"
     emit(json_, {"proposal": proposal, "outcome": word}, lambda out: out.print(f"  {proposal}  {word}"))
+
+
+def tell(
+    book: BookDirectory,
+    config: Annotated[Path, typer.Option("--config", help="Receivers, such as webhooks.toml.")],
+    json_: Json = False,
+) -> None:
+    """Tell other programs what changed: signed webhooks, in order, from where the last telling stopped."""
+    endpoints = read_endpoints(config)
+    with opened(book) as target:
+        if is_simulated(target.state):
+            raise RefusedByRule(_simulated(book))
+        found = {
+            endpoint.name: tell_one(target, endpoint, partial(deliver, endpoint.url, secret), wall_clock())
+            for endpoint, secret in endpoints
+        }
+
+    def draw(out: Console) -> None:
+        for name, one in found.items():
+            out.print(f"  {name}: {one.sent} told" + (f"; stopped, {one.failed}" if one.failed else ""))
+
+    rows = {name: {"sent": one.sent, "failed": one.failed or None} for name, one in found.items()}
+    emit(json_, {"endpoints": rows}, draw)
+    if any(one.failed for one in found.values()):
+        raise typer.Exit(1)
 
 
 def _simulated(book: Path) -> Refused:

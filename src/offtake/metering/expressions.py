@@ -81,6 +81,18 @@ def gpu_seconds(readings: ibis.Table, calendar: Calendar) -> ibis.Table:
     return _summed(whole.union(_crossing(own, calendar, slots)))
 
 
+def rounded_up(readings: ibis.Table, calendar: Calendar, increment_s: int) -> ibis.Table:
+    """Value × seconds rounded up to an increment, each reading whole in the segment in which it begins.
+
+    Columns as of `gpu_seconds`.
+    """
+    own = readings.semi_join(_subjects(calendar.subjects), "subject")
+    slots = _slots(calendar)
+    placed = own.mutate(first=own.start // SLOT_S).join(slots, ibis._.first == slots.slot)
+    pieces = (placed.end - placed.start + (increment_s - 1)) // increment_s
+    return _summed(placed.select("subject", "pool", "segment", quantity=placed.value * pieces * increment_s))
+
+
 def _crossing(own: ibis.Table, calendar: Calendar, slots: ibis.Table) -> ibis.Table:
     """Readings that lie across a border, cut at it."""
     first, last = slots.view(), slots.view()

@@ -11,12 +11,14 @@ from pydantic import ValidationError
 
 from offtake.agreements.catalogue import BY_KIND
 from offtake.agreements.clauses.acceptance import unaccepted_unpaid
+from offtake.agreements.clauses.metering import Metering
 from offtake.agreements.derive import entitlement
 from offtake.agreements.model import Agreement, after_events
 from offtake.base.curve import Curve, maximum
 from offtake.base.errors import BadInput, Problem
 from offtake.base.money import Money
 from offtake.base.months import Month, parse_month
+from offtake.base.time import Interval
 from offtake.billing.statement import GENESIS, HolderTree, Run, blinded, holder_root, terms_hash
 from offtake.formats.agreement import spliced
 from offtake.formats.plain import from_plain
@@ -241,7 +243,7 @@ def _facts(
         tranches[name] = tranche_of_plain(
             plain,
             entitled=owed.integrate(period),
-            taken=use.integrate(period),
+            taken=_taken(agreement, own, use, period),
             over=maximum(use - owed, Curve.zero()).integrate(period),
             use=use,
         )
@@ -255,6 +257,19 @@ def _facts(
             account: tuple(from_plain(Lot, lot) for lot in lots)
             for account, lots in stated["carried"].items()
         },
+    )
+
+
+def _taken(agreement: Agreement, rows: Sequence[Mapping[str, Any]], use: Curve, period: Interval) -> int:
+    """GPU-seconds that a month counts: by the second, or rounded up where the agreement says so."""
+    metering = agreement.first_of(Metering)
+    if metering is None:
+        return use.integrate(period)
+    step = metering[1].increment_s
+    return sum(
+        int(row["value"]) * -(-(int(row["end"]) - int(row["start"])) // step) * step
+        for row in rows
+        if int(row["start"]) in period
     )
 
 

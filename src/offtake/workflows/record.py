@@ -8,6 +8,7 @@ from typing import Any
 from offtake.agreements.clauses.service_level import ServiceLevel
 from offtake.agreements.events.cause import CauseNotice
 from offtake.agreements.events.credit import Credit, WriteOff
+from offtake.agreements.events.dispute import Dispute
 from offtake.agreements.events.election import Election
 from offtake.agreements.model import Agreement, Event
 from offtake.agreements.series import Published
@@ -27,6 +28,7 @@ from offtake.workflows.state import carried_of
 from offtake.workflows.view import (
     agreement_ids,
     agreement_of,
+    document_of,
     fleet_of,
     signed_agreement,
 )
@@ -138,7 +140,8 @@ def check_agreement_event(book: Book, event: Event) -> Refused | int:
 
     Refusals: `unknown_agreement`, those of the event's own `check`, `delivered` for an election where the
     test at the end of grace found nothing short, `met` for a service level that didn't fail often enough,
-    `not_open` and `more_than_open` for a write-off.
+    `not_open` and `more_than_open` for a write-off, `no_document`, `no_line` and `more_than_billed` for a
+    dispute.
     """
     if event.agreement not in agreement_ids(book.state):
         return _unknown(event.agreement)
@@ -161,6 +164,26 @@ def _contradicted(book: Book, agreement: Agreement, event: Event) -> Refused | N
         return _met(book, agreement, event)
     if isinstance(event, WriteOff):
         return _open_for(book, agreement, event)
+    if isinstance(event, Dispute):
+        return _disputable(book, agreement, event)
+    return None
+
+
+def _disputable(book: Book, agreement: Agreement, event: Dispute) -> Refused | None:
+    """A document of the agreement, a line of it, and no more than it says."""
+    item = book.kept("document").get(event.document)
+    if item is None or item.body["agreement"] != agreement.id:
+        return Refused(code="no_document", sentence=f"{agreement.id} has no document {event.document!r}")
+    doc = document_of(item.body)
+    if event.line is not None and event.line > len(doc.lines):
+        return Refused(
+            code="no_line", sentence=f"{event.document} has {len(doc.lines)} lines, none is {event.line}"
+        )
+    most = doc.total if event.line is None else doc.lines[event.line - 1].amount
+    if agreement.money(event.amount).minor > most.minor:
+        return Refused(
+            code="more_than_billed", sentence=f"{event.document}: only {most} was billed of what is disputed"
+        )
     return None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date
 from fractions import Fraction
 from typing import Any
 
@@ -12,9 +14,10 @@ from offtake.agreements.model import Agreement
 from offtake.agreements.schedule import fee_schedule, first_month, last_month, prepayment_schedule
 from offtake.base.curve import Curve
 from offtake.base.money import Money, share_of
-from offtake.base.months import Month, local_date, months_through
+from offtake.base.months import Month, local_date, months_through, plus_days
+from offtake.base.outcome import Refused
 from offtake.base.time import Interval
-from offtake.billing.document import Document, document, in_advance
+from offtake.billing.document import Document, document, in_advance, payment_terms
 from offtake.billing.entries import (
     contract_asset,
     entries_for_document,
@@ -62,16 +65,25 @@ def decide_settlement(book: OpenBook, now: int) -> Iterator[Fact]:
 
 
 def _months_to_settle(state: State, agreement: Agreement, now: int) -> Iterator[Month]:
-    """Unsettled months of the agreement's term that have ended and are metered to their end."""
+    """Unsettled months of the agreement's term that have ended, have been metered to their end, and whose
+    days for review have passed.
+    """
     done = settled_month(state, agreement.id)
     first = first_month(agreement) if done is None else done.plus(1)
     metered = min((int(item.body["through"]) for item in state.of("meter").values()), default=0)
-    if agreement.month(first).end > min(now, metered):
+    if _ripe(agreement, first) > now or agreement.month(first).end > metered:
         return
     for month in months_through(first, max([last_month(agreement), *_billed_month(state, agreement.id)])):
-        if agreement.month(month).end > min(now, metered):
+        if _ripe(agreement, month) > now or agreement.month(month).end > metered:
             return
         yield month
+
+
+def _ripe(agreement: Agreement, month: Month) -> int:
+    """The instant from which a month may be settled: its end, and the days for review."""
+    days = payment_terms(agreement).review_days
+    following = month.plus(1)
+    return agreement.midnight(plus_days(date(following.year, following.month, 1), days))
 
 
 def _billed_month(state: State, agreement: str) -> list[Month]:
@@ -130,6 +142,33 @@ def _paid(book: OpenBook, period: Interval, *, forgotten: bool) -> dict[str, tup
                 )
             )
     return {agreement: tuple(paid) for agreement, paid in found.items()}
+
+
+def draft_of(book: OpenBook, id_: str, month: Month, now: int) -> Document | Refused:
+    """What a month would be billed as it is known now; nothing is recorded.
+
+    Refusals: `settled_already`, `outside_term`, `not_begun`.
+    """
+    agreement = unaccepted_unpaid(
+        agreement_of(book.state, id_, until=agreement_of(book.state, id_).month(month).end)
+    )
+    done = settled_month(book.state, id_)
+    if done is not None and month <= done:
+        return Refused(code="settled_already", sentence=f"{id_}: {month} is settled; see its documents")
+    if not first_month(agreement) <= month <= last_month(agreement):
+        return Refused(
+            code="outside_term",
+            sentence=f"{id_}: {month} is outside {first_month(agreement)} to {last_month(agreement)}",
+        )
+    if agreement.month(month).start > now:
+        return Refused(code="not_begun", sentence=f"{id_}: {month} hasn't begun")
+    carried = _carried_into(book.state, id_) if done is None or done.plus(1) == month else {}
+    rated = rate_month(
+        agreement, month_facts(agreement, month, measure(book, agreement.month(month)), carried)
+    )
+    billed = _billed_in_advance(book.state, agreement, month)
+    lines = (*differences(rated.fixed, billed, agreement.currency), *rated.settled)
+    return replace(document(agreement, month, lines, sequence=0, issued_at=now), number="DRAFT")
 
 
 def _settle(

@@ -375,6 +375,7 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "entry.posted": _entry,
     "credit.issued": _forgone,
     "period.closed": _closed,
+    "webhook.sent": _item("told"),
     "statement.committed": _run,
     "event.proposed": _proposed,
     "proposal.decided": _decided,

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from offtake.agreements.clauses.burst import Burst
 from offtake.agreements.clauses.hourly_fee import HourlyFee
 from offtake.agreements.clauses.metered_fee import MeteredFee, Of
+from offtake.agreements.clauses.metering import Metering
 from offtake.agreements.model import Agreement
 from offtake.base.curve import Curve
 from offtake.base.time import Interval
-from offtake.metering.expressions import Calendar, energy, gpu_seconds, levels
+from offtake.metering.expressions import Calendar, energy, gpu_seconds, levels, rounded_up
 from offtake.metering.usage import ReadingKind
 from offtake.store.usage import PartManifest, part_of
 from offtake.workflows.book import OpenBook
@@ -47,11 +48,11 @@ def usage_in(book: OpenBook, period: Interval, *, forgotten: bool = False) -> Us
     parts = [part for _, item in sorted(items.items()) if _touches(part := part_of(item.body), period)]
     if not parts:
         return UsageOfPeriod()
-    timed, plain = _claims(book)
+    timed, plain, rounded = _claims(book)
     held = [part for part in parts if part.kind != ReadingKind.POWER]
     power = [part for part in parts if part.kind == ReadingKind.POWER]
     return UsageOfPeriod(
-        totals=_totals(book, held, plain, period),
+        totals=_totals(book, held, plain, period) | _rounded(book, held, rounded, period),
         curves=_curves(book, held, timed, period),
         energy_wh=_energy(book, power, period),
     )
@@ -61,15 +62,22 @@ def _touches(part: PartManifest, period: Interval) -> bool:
     return part.start < period.end and part.end > period.start
 
 
-def _claims(book: OpenBook) -> tuple[list[str], list[str]]:
-    """Claims of which a clause asks when GPUs were held, and the others."""
+def _claims(book: OpenBook) -> tuple[list[str], list[str], dict[int, list[str]]]:
+    """Claims of which a clause asks when GPUs were held, those counted by the second, and those that are
+    rounded up, by increment.
+    """
     timed: list[str] = []
     plain: list[str] = []
+    rounded: dict[int, list[str]] = {}
     for id_ in agreement_ids(book.state):
         agreement = agreement_of(book.state, id_)
         claims = [f"{id_}/{tranche.id}" for text, _, _ in agreement.texts() for tranche in text.tranches]
-        (timed if _asks_when(agreement) else plain).extend(dict.fromkeys(claims))
-    return timed, plain
+        metering = agreement.first_of(Metering)
+        into = timed if _asks_when(agreement) else plain
+        if metering is not None:
+            into = rounded.setdefault(metering[1].increment_s, [])
+        into.extend(dict.fromkeys(claims))
+    return timed, plain, rounded
 
 
 def _asks_when(agreement: Agreement) -> bool:
@@ -89,6 +97,18 @@ def _totals(book: OpenBook, parts: list[PartManifest], claims: list[str], period
     found: dict[str, int] = {}
     for row in engine.to_pyarrow(gpu_seconds(readings, calendar)).to_pylist():
         found[row["subject"]] = found.get(row["subject"], 0) + int(row["quantity"])
+    return found
+
+
+def _rounded(
+    book: OpenBook, parts: list[PartManifest], claims: dict[int, list[str]], period: Interval
+) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for increment, own in claims.items() if parts else ():
+        engine, readings = book.usage.tables(parts)
+        calendar = Calendar(subjects=tuple(own), borders=(period.start, period.end))
+        for row in engine.to_pyarrow(rounded_up(readings, calendar, increment)).to_pylist():
+            found[row["subject"]] = found.get(row["subject"], 0) + int(row["quantity"])
     return found
 
 

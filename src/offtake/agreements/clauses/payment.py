@@ -31,6 +31,8 @@ class Payment(Clause):
     Attributes:
         timing: whether the fixed fee is billed as the month begins ("advance") or has ended ("arrears").
         net_days: calendar days from issue to due.
+        review_days: calendar days after a month has ended before it is settled and billed, in which late
+            readings still come onto its invoice; until then it can be looked at as a draft.
         discount: fraction of an invoice that isn't owed when it is paid early.
         discount_days: calendar days from issue within which that is early.
         late_interest_per_month: fraction of what is late that a month of 30 days costs, simple, by the day.
@@ -44,6 +46,7 @@ class Payment(Clause):
     NAME: ClassVar[str] = "payment"
     timing: Timing = Timing.ARREARS
     net_days: Annotated[int, Ge(0), Le(36_500)] = 30
+    review_days: Annotated[int, Ge(0), Le(90)] = 0
     discount: Annotated[Decimal, Gt(0), Le(1)] | None = None
     discount_days: Annotated[int, Ge(0), Le(36_500)] | None = None
     late_interest_per_month: Annotated[Decimal, Ge(0), Le(1)] = Decimal(0)

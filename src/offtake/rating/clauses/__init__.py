@@ -114,6 +114,7 @@ RATERS: Mapping[str, Raters] = {
     "escalator": Raters(why_none="it multiplies the fees of other clauses"),
     "index_link": Raters(why_none="it multiplies the fees of other clauses"),
     "acceptance": Raters(why_none="it says from when a tranche's own fees are owed"),
+    "metering": Raters(why_none="it says how readings are counted"),
     "maintenance": Raters(why_none="it says what service levels excuse"),
     "conversion": Raters(why_none="it turns one unit into another"),
     "renewal": Raters(why_none="an option that is exercised extends the fees of other clauses"),
