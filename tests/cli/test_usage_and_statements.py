@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,46 @@ def test_a_draft_shows_what_would_be_billed(metered: Path) -> None:
     succeeded("tick", metered)
     (document,) = succeeded("invoice", "list", metered)["documents"]
     assert document["total"] == draft["total"]
+
+
+def test_the_readings_behind_a_month_can_be_seen(metered: Path) -> None:
+    take_in(metered)
+    shown = succeeded("usage", "show", metered, "acme/main", "2027-01", "--most", "1")
+    assert (shown["readings"], shown["gpu_seconds"]) == (2, 1_500 * 3_600)
+    assert [row["id"] for row in shown["rows"]] == ["r1"]
+    assert "2 readings, 1,500.00 GPU-hours" in offtake("usage", "show", metered, "acme/main", "2027-01").said
+    assert (
+        refused(3, "usage", "show", metered, "none/x", "2027-01")["problems"][0]["code"]
+        == "unknown_agreement"
+    )
+    assert refused(3, "usage", "show", metered, "acme/main", "x")["problems"][0]["code"] == "bad_month"
+
+
+RATES = """
+[[published]]
+series = "USD/EUR"
+on = 2027-01-15
+value = 0.8
+"""
+
+
+def test_balances_are_translated_at_a_dated_rate(metered: Path, tmp_path: Path) -> None:
+    take_in(metered)
+    succeeded("tick", metered)
+    assert refused(3, "ledger", "translate", metered, "EUR")["problems"][0]["code"] == "no_rate"
+    rates = tmp_path / "rates.toml"
+    rates.write_text(RATES, encoding="utf-8")
+    succeeded("record", metered, rates)
+    found = succeeded("ledger", "translate", metered, "EUR")
+    owed = next(row for row in found["accounts"] if row["account"] == "assets.receivable.acme")
+    assert Decimal(owed["amount"]) == Decimal(owed["own"]) * Decimal("0.8")
+    assert (owed["rate"], owed["dated"], found["left"]) == ("0.8", "2027-01-15", "0.00")
+    assert (
+        "at rates of 2027-01-31" in offtake("ledger", "translate", metered, "EUR", "--on", "2027-01-31").said
+    )
+    # before it was published there is none
+    early = refused(3, "ledger", "translate", metered, "EUR", "--on", "2027-01-14")
+    assert early["problems"][0]["code"] == "no_rate"
 
 
 def test_a_batch_that_says_something_else_is_refused(metered: Path) -> None:

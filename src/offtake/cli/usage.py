@@ -8,18 +8,31 @@ from typing import Annotated, Any
 import pyarrow as pa
 import pyarrow.csv
 import typer
+import uvicorn
 from rich.console import Console
 
+from offtake.api.usage import usage_app
 from offtake.base.errors import BadInput, Problem
+from offtake.base.months import parse_month
 from offtake.base.outcome import Refused
-from offtake.base.time import parse_instant
-from offtake.cli.options import BookDirectory, Json, RefusedByRule, opened, wall_clock
+from offtake.base.time import format_instant, parse_instant
+from offtake.cli.options import (
+    BookDirectory,
+    Json,
+    RefusedByRule,
+    check_agreement_known,
+    opened,
+    wall_clock,
+)  # fmt: skip
 from offtake.cli.show import emit, hours, table
 from offtake.formats.usage_file import read_usage
+from offtake.formats.webhooks_file import read_secret
 from offtake.metering.usage import REASONS, ReadingKind, Verdict
 from offtake.workflows.state import is_simulated
+from offtake.workflows.statement import readings_for, within
 from offtake.workflows.unbilled import unbilled
 from offtake.workflows.usage import Ingested, ingest
+from offtake.workflows.view import agreement_of
 
 app = typer.Typer(help="Usage readings: take them in, list what isn't billed.", no_args_is_help=True)
 
@@ -144,3 +157,74 @@ def unbilled_(book: BookDirectory, json_: Json = False) -> None:
         out.print(built)
 
     emit(json_, {"unbilled": rows}, draw)
+
+
+@app.command()
+def show(
+    book: BookDirectory,
+    claim: Annotated[str, typer.Argument(metavar="CLAIM", help="Agreement and tranche, such as acme/main.")],
+    month: Annotated[str, typer.Argument(metavar="MONTH", help="Such as 2027-01.")],
+    most: Annotated[int, typer.Option("--most", help="Rows to show; all are summed.")] = 20,
+    json_: Json = False,
+) -> None:
+    """The readings behind a claim's month, the largest first, and what they add up to."""
+    id_, _, tranche = claim.partition("/")
+    try:
+        wanted = parse_month(month)
+    except ValueError as error:
+        raise BadInput([Problem(where=month, code="bad_month", message=str(error))]) from error
+    with opened(book) as target:
+        check_agreement_known(target, id_)
+        period = agreement_of(target.state, id_).month(wanted)
+        found = readings_for(target, id_, [wanted], before=target.state.head[0] + 1).to_pylist()
+    own = [(within(row, period), row) for row in found if row["subject"] == f"{id_}/{tranche}"]
+    own.sort(key=lambda pair: (-pair[0], pair[1]["source"], pair[1]["id"]))
+    whole = sum(seconds for seconds, _ in own)
+    rows = [
+        {
+            "source": row["source"], "id": row["id"], "pool": row["pool"],
+            "start": format_instant(row["start"]), "end": format_instant(row["end"]),
+            "gpus": row["value"], "gpu_seconds": seconds,
+        }
+        for seconds, row in own[:most]
+    ]  # fmt: skip
+
+    def draw(out: Console) -> None:
+        built = table(
+            f"{claim} in {month}", "source", "id", "pool", "from", "to", ">GPUs", ">GPU-hours in it"
+        )
+        for row in rows:
+            built.add_row(
+                str(row["source"]), str(row["id"]), str(row["pool"]), str(row["start"]), str(row["end"]),
+                f"{row['gpus']:,}", hours(int(row["gpu_seconds"])),
+            )  # fmt: skip
+        out.print(built)
+        out.print(f"{len(own):,} readings, {hours(whole)} GPU-hours; {len(rows):,} shown.")
+
+    emit(
+        json_,
+        {"claim": claim, "month": month, "readings": len(own), "gpu_seconds": whole, "rows": rows},
+        draw,
+    )
+
+
+@app.command()
+def serve(
+    book: BookDirectory,
+    token: Annotated[
+        Path, typer.Option("--token-file", help="File with the token that senders show; mode 0600.")
+    ],
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = 8_080,
+    json_: Json = False,
+) -> None:
+    """Take readings in over HTTP: POST CloudEvents to /v1/usage/BATCH, until it is stopped."""
+    secret = read_secret(token).decode()
+    with opened(book) as target:
+        directory = target.directory
+        if is_simulated(target.state):
+            sentence = f"the book in {book} was made by a simulation; nothing real belongs in it"
+            raise RefusedByRule(Refused(code="simulated_book", sentence=sentence))
+    where = f"http://{host}:{port}/v1/usage/BATCH"
+    emit(json_, {"listening": where}, lambda out: out.print(f"Listening on {where}"))
+    uvicorn.run(usage_app(directory, secret), host=host, port=port, log_level="warning", access_log=False)

@@ -49,7 +49,7 @@ def read_usage(path: Path, *, source: str | None = None, kind: ReadingKind | Non
         raise _bad(path, "unknown_format", f"files end in {', '.join(READERS)}")
     try:
         if ending in (".json", ".jsonl", ".ndjson"):
-            return _from_events(path, path.read_text(encoding="utf-8"))
+            return events_table(path.read_text(encoding="utf-8"), str(path))
         return _from_table(path, _table(path, ending), source, kind)
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise _bad(path, "unreadable", str(error)) from error
@@ -105,20 +105,32 @@ def _instants(path: Path, name: str, column: Any) -> Any:
     )
 
 
-def _instant(path: Path, where: str, text: Any) -> int:
+def _instant(path: Path | str, where: str, text: Any) -> int:
     try:
         return parse_instant(str(text))
     except ValueError as error:
         raise _bad(path, "bad_instant", f"{where}: {error}") from error
 
 
-def _from_events(path: Path, text: str) -> pa.Table:
-    return pa.Table.from_pylist([_event(path, i, event) for i, event in _events(path, text)], schema=SCHEMA)
+def events_table(text: str, where: str) -> pa.Table:
+    """CloudEvents as columns of the lake: a JSON array, one event, or one event a line.
+
+    Raises:
+        BadInput: naming the event that can't be read.
+    """
+    return pa.Table.from_pylist([_event(where, i, event) for i, event in _events(where, text)], schema=SCHEMA)
 
 
-def _events(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+def _events(path: str, text: str) -> Iterator[tuple[int, Any]]:
     """Events with their number, from 1."""
     try:
+        if text.lstrip().startswith("{") and "\n" in text.strip():
+            try:
+                yield 1, json.loads(text)
+            except json.JSONDecodeError:
+                pass  # one event a line
+            else:
+                return
         if text.lstrip().startswith("["):
             yield from enumerate(json.loads(text), start=1)
             return
@@ -129,7 +141,7 @@ def _events(path: Path, text: str) -> Iterator[tuple[int, Any]]:
         raise _bad(path, "not_json", str(error)) from error
 
 
-def _event(path: Path, number: int, event: Any) -> dict[str, Any]:
+def _event(path: str, number: int, event: Any) -> dict[str, Any]:
     """A CloudEvent as a row.
 
     Source: CloudEvents 1.0: `source` and `id` together name an event; `subject` is the claim, or the
@@ -173,5 +185,5 @@ def _event(path: Path, number: int, event: Any) -> dict[str, Any]:
     }
 
 
-def _bad(path: Path, code: str, message: str) -> BadInput:
+def _bad(path: Path | str, code: str, message: str) -> BadInput:
     return BadInput([Problem(where=str(path), code=code, message=message)])

@@ -66,7 +66,7 @@ def read_endpoints(path: Path) -> tuple[tuple[Endpoint, bytes], ...]:
                 problems += _check(endpoint, f"endpoint[{i}]", found.endpoint[:i])
         if found is None or problems:
             raise BadInput([problem.within(str(path)) for problem in problems])
-    return tuple((endpoint, _secret(path.parent / endpoint.secret_file)) for endpoint in found.endpoint)
+    return tuple((endpoint, read_secret(path.parent / endpoint.secret_file)) for endpoint in found.endpoint)
 
 
 def _check(endpoint: Endpoint, where: str, earlier: tuple[Endpoint, ...]) -> list[Problem]:
@@ -92,7 +92,12 @@ def _check(endpoint: Endpoint, where: str, earlier: tuple[Endpoint, ...]) -> lis
     return found
 
 
-def _secret(path: Path) -> bytes:
+def read_secret(path: Path) -> bytes:
+    """A secret from a file of its own.
+
+    Raises:
+        BadInput: if it can't be read, others may read it, or it is too short.
+    """
     try:
         mode = path.stat().st_mode
         secret = path.read_bytes().strip()
