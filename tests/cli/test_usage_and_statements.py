@@ -18,6 +18,9 @@ r2,acme/main,h200,2027-01-06T00:00:00Z,2027-01-06T10:00:00Z,50
 r3,acme/none,h200,2027-01-06T00:00:00Z,2027-01-06T10:00:00Z,50
 r4,acme/main,h200,2027-01-06T10:00:00Z,2027-01-06T10:00:00Z,50
 """
+OWN = """id,subject,pool,start,end,value
+o1,our-training,h200,2027-01-07T00:00:00Z,2027-01-07T10:00:00Z,64
+"""
 
 
 @pytest.fixture
@@ -91,6 +94,51 @@ series = "USD/EUR"
 on = 2027-01-15
 value = 0.8
 """
+
+
+def test_the_operators_own_use_stands_beside_what_is_leased(metered: Path, tmp_path: Path) -> None:
+    take_in(metered)
+    (metered / "own.csv").write_text(OWN, encoding="utf-8")
+    succeeded("usage", "ingest", metered, metered / "own.csv", "--source", "own", "--kind", "allocation",
+              "--through", "own=2027-02-01T05:00:00Z")  # fmt: skip
+    succeeded("tick", metered)
+    shown = succeeded("statement", "take", metered, "--month", "2027-01", "--pdf", tmp_path / "take.pdf")
+    lease, team = shown["holders"]
+    assert (lease["id"], lease["own"], team["id"], team["own"]) == ("acme", False, "research", True)
+    (own,) = team["claims"]
+    assert own["used"] == 64 * 10 * 3600
+    assert own["entitled"] == own["held"] + sum(own["lost"].values())
+    assert Decimal(team["cost"]) == Decimal("1.80") * own["held"] / 3600
+    assert lease["claims"][0]["used"] == 1500 * 3600
+    (document,) = succeeded("invoice", "list", metered)["documents"]
+    assert lease["cost"] == document["total"]
+    assert shown["held"] == lease["claims"][0]["held"] + own["held"] <= shown["available"]
+    assert (tmp_path / "take.pdf").read_bytes().startswith(b"%PDF")
+    assert {row["why"] for row in succeeded("usage", "unbilled", metered)["unbilled"]} == {
+        "own", "unknown_claim",
+    }  # fmt: skip
+    alone = succeeded("statement", "take", metered, "--month", "2027-01", "--holder", "research")
+    assert ([one["id"] for one in alone["holders"]], alone["available"]) == (["research"], None)
+    assert "idle" in offtake("statement", "take", metered, "--month", "2027-01").said
+    nobody = refused(3, "statement", "take", metered, "--month", "2027-01", "--holder", "ghost")
+    assert nobody["problems"][0]["code"] == "unknown_holder"
+    assert refused(6, "statement", "take", metered, "--month", "2027-09")["error"] == "not_begun"
+    assert refused(6, "statement", "take", metered, "--month", "2026-09")["error"] == "before_book"
+
+
+def test_documents_are_sent_once(metered: Path, tmp_path: Path) -> None:
+    take_in(metered)
+    succeeded("tick", metered)
+    (before,) = succeeded("invoice", "list", metered)["documents"]
+    out = tmp_path / "outbox"
+    assert succeeded("invoice", "send", metered, "--out", out)["sent"] == [before["number"]]
+    name = f"{before['number']}-acme-2027-01"
+    assert sorted(path.name for path in out.iterdir()) == [f"{name}.json", f"{name}.pdf"]
+    assert succeeded("invoice", "send", metered, "--out", out)["sent"] == []
+    assert "sent before" in offtake("invoice", "send", metered, "--out", out).said
+    (after,) = succeeded("invoice", "list", metered)["documents"]
+    assert (before["sent"], after["sent"]) == (None, "2027-02-01")
+    assert "open, sent" in offtake("invoice", "list", metered).said
 
 
 def test_balances_are_translated_at_a_dated_rate(metered: Path, tmp_path: Path) -> None:
@@ -210,6 +258,7 @@ def test_a_simulated_book_is_neither_closed_nor_matched_nor_told(small: Finished
         ("ledger", "close", small.folder, "2026-07"),
         ("invoice", "match", small.folder, bank),
         ("tell", small.folder, "--config", hooks),
+        ("invoice", "send", small.folder, "--out", tmp_path / "outbox"),
     ):
         assert refused(6, *words)["error"] == "simulated_book"
     assert succeeded("invoice", "ageing", small.folder)["documents"]

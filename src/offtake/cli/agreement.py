@@ -15,12 +15,12 @@ from offtake.agreements.schedule import fee_schedule
 from offtake.agreements.terms import Denominator, HoursConvention
 from offtake.base.errors import BadInput, Problem
 from offtake.base.money import total
-from offtake.base.months import Month, parse_month, plus_days
+from offtake.base.months import Month, plus_days
 from offtake.base.outcome import Refused
 from offtake.base.schedule import Dated, Schedule
 from offtake.cli import decisions
 from offtake.cli.agreements import day_of, load, text_of
-from offtake.cli.options import Json, RefusedByRule, check_agreement_known, opened, wall_clock
+from offtake.cli.options import Json, RefusedByRule, check_agreement_known, opened, read_month, wall_clock
 from offtake.cli.show import emit, figure, money, table
 from offtake.formats.icalendar import CalendarEntry, calendar_of
 from offtake.formats.plain import to_plain
@@ -182,12 +182,7 @@ def charges(
 def _months(first: str | None, last: str | None) -> tuple[Month, Month] | None:
     if first is None and last is None:
         return None
-    try:
-        return parse_month(first or last or ""), parse_month(last or first or "")
-    except ValueError as error:
-        remedy = "write months like 2027-01"
-        problem = Problem(where="--first/--last", code="bad_month", message=str(error), remedy=remedy)
-        raise BadInput([problem]) from error
+    return read_month("--first", first or last or ""), read_month("--last", last or first or "")
 
 
 def _missed(owing: Owing) -> Refused:

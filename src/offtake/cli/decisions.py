@@ -23,7 +23,7 @@ from offtake.base.money import Money, round_rate
 from offtake.base.months import Month, local_date, month_of_date, parse_month
 from offtake.base.outcome import Refused
 from offtake.cli.agreements import BookPath, Subject, day_of, load, text_of
-from offtake.cli.options import Json, RefusedByRule, check_agreement_known, opened, wall_clock
+from offtake.cli.options import Json, RefusedByRule, check_agreement_known, opened, read_month, wall_clock
 from offtake.cli.show import emit, figure, money, percent, table
 from offtake.formats.toml import read
 from offtake.rating.explain import Explained, as_plain, explain_month, explain_value
@@ -394,11 +394,7 @@ def value(
 def _month(after: str | None, agreement: Agreement) -> Month:
     if after is None:
         return month_of_date(local_date(wall_clock(), agreement.time_zone)).plus(-1)
-    try:
-        return parse_month(after)
-    except ValueError as error:
-        problem = Problem(where="--after", code="bad_month", message=str(error), remedy="write 2027-01")
-        raise BadInput([problem]) from error
+    return read_month("--after", after)
 
 
 def _value_plain(

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from offtake.base.errors import BadInput, Problem
-from offtake.base.months import local_midnight, parse_month
+from offtake.base.months import local_midnight
 from offtake.base.outcome import Refused
 from offtake.billing.ageing import buckets
 from offtake.billing.document import Document
@@ -20,6 +20,7 @@ from offtake.cli.options import (
     RefusedByRule,
     check_agreement_known,
     opened,
+    read_month,
     wall_clock,
 )  # fmt: skip
 from offtake.cli.show import day, emit, money, table
@@ -31,7 +32,7 @@ from offtake.workflows.book import Book
 from offtake.workflows.export import focus_of
 from offtake.workflows.receivables import ageing, match
 from offtake.workflows.record import Outcome, record_event
-from offtake.workflows.render import invoice_json
+from offtake.workflows.render import invoice_json, send_documents
 from offtake.workflows.settle import draft_of
 from offtake.workflows.state import is_simulated
 from offtake.workflows.view import document_of, operator_zone
@@ -50,6 +51,7 @@ def list_(
         check_agreement_known(target, agreement)
         documents = [document_of(body) for body in target.items("document").values()]
         left = {number: int(item.body["left"]) for number, item in target.state.of("open").items()}
+        sent = {number: item.body for number, item in target.kept("sent").items()}
     documents = [document for document in documents if agreement in (None, document.agreement)]
     plain = [
         {
@@ -62,6 +64,7 @@ def list_(
             "currency": d.currency,
             "total": str(d.total.major),
             "left_minor": left.get(d.number, 0),
+            "sent": day(sent[d.number]["at"], d.time_zone) if d.number in sent else None,
         }
         for d in documents
     ]
@@ -81,6 +84,7 @@ def list_(
         )
         for row, document in zip(plain, documents, strict=True):
             state = "open" if document.number in left else "settled"
+            state += ", sent" if row["sent"] else ""
             built.add_row(
                 *(str(row[name]) for name in ("number", "kind", "agreement", "month", "issued", "due")),
                 f"{document.total.major:,}", document.currency, state,
@@ -123,6 +127,30 @@ def show(
             out.print(f"PDF: {pdf}")
 
     emit(json_, invoice_json(document, simulated=simulated), draw)
+
+
+@app.command()
+def send(
+    book: BookDirectory,
+    out: Annotated[
+        Path, typer.Option("--out", help="Outbox: a directory that mail or a portal takes files from.")
+    ],
+    by: Annotated[str, typer.Option("--by", help="How they go, such as mail; kept in the book.")] = "mail",
+    json_: Json = False,
+) -> None:
+    """Put every document that wasn't sent yet into an outbox, and record that it was sent."""
+    with opened(book) as target:
+        if is_simulated(target.state):
+            sentence = f"the book in {book} was made by a simulation; nothing of it is sent"
+            raise RefusedByRule(Refused(code="simulated_book", sentence=sentence))
+        sent = send_documents(target, out, wall_clock(), by=by)
+
+    def draw(console: Console) -> None:
+        for document in sent:
+            console.print(f"{document.number} to {document.offtaker}, {document.total}")
+        console.print(f"{out}: {len(sent)} sent" if sent else "Everything was sent before.")
+
+    emit(json_, {"directory": str(out), "by": by, "sent": [d.number for d in sent]}, draw)
 
 
 def _find(book: Book, number: str) -> Document:
@@ -271,10 +299,7 @@ def draft(
     json_: Json = False,
 ) -> None:
     """What a month that isn't settled would be billed as it is known now; nothing is recorded."""
-    try:
-        wanted = parse_month(month)
-    except ValueError as error:
-        raise BadInput([Problem(where=month, code="bad_month", message=str(error))]) from error
+    wanted = read_month("MONTH", month)
     with opened(book) as target:
         check_agreement_known(target, agreement)
         now = target.state.now if is_simulated(target.state) else max(target.state.now, wall_clock())

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from offtake.base.errors import BadInput, Problem
 from offtake.base.money import Money
-from offtake.base.months import local_date, parse_month
+from offtake.base.months import local_date
 from offtake.base.outcome import Refused
 from offtake.cli.agreements import day_of
-from offtake.cli.options import BookDirectory, Json, RefusedByRule, opened, wall_clock
+from offtake.cli.options import BookDirectory, Json, RefusedByRule, opened, read_month, wall_clock
 from offtake.cli.show import emit, table
 from offtake.formats.files import disk_errors
 from offtake.formats.journal import Journal, journal
@@ -103,10 +103,7 @@ def close(
     json_: Json = False,
 ) -> None:
     """Close a period: nothing more is posted in it; what comes later is posted as the next one begins."""
-    try:
-        wanted = parse_month(month)
-    except ValueError as error:
-        raise BadInput([Problem(where=month, code="bad_month", message=str(error))]) from error
+    wanted = read_month("MONTH", month)
     with opened(book) as target:
         if is_simulated(target.state):
             sentence = f"the book in {book} was made by a simulation; its periods aren't closed by hand"

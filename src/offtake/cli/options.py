@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from offtake.base.errors import BadInput, Problem
+from offtake.base.months import Month, parse_month
 from offtake.base.outcome import Refused
 from offtake.workflows.book import DATABASE, Book
 from offtake.workflows.view import agreement_ids
@@ -73,6 +74,19 @@ def check_agreement_known(book: Book, agreement: str | None) -> None:
             remedy=f"agreements are {', '.join(known) or 'none yet'}",
         )
         raise BadInput([problem])
+
+
+def read_month(where: str, text: str) -> Month:
+    """A month that an option or argument gives.
+
+    Raises:
+        BadInput: naming where it stands.
+    """
+    try:
+        return parse_month(text)
+    except ValueError as error:
+        problem = Problem(where=where, code="bad_month", message=str(error), remedy="write 2027-01")
+        raise BadInput([problem]) from error
 
 
 def wall_clock() -> int:

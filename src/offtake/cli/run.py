@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from offtake.base.errors import BadInput, Problem
-from offtake.base.months import Month, month_of, months_in, parse_month
+from offtake.base.months import month_of, months_in
 from offtake.base.outcome import Refused
 from offtake.base.time import Interval
 from offtake.cli.books import draw_totals, oversold_refusal, plain_totals
-from offtake.cli.options import FolderPath, Json, RefusedByRule
+from offtake.cli.options import FolderPath, Json, RefusedByRule, read_month
 from offtake.cli.show import console, emit
 from offtake.formats.folder import Folder, load_folder
 from offtake.sim.run import RunResult, Simulation
@@ -93,10 +93,7 @@ def _until(folder: Folder, through: str | None) -> int:
     settings = folder.settings
     if through is None:
         return settings.window.end
-    try:
-        month: Month = parse_month(through)
-    except ValueError as error:
-        raise BadInput([Problem(where="--through", code="bad_month", message=str(error))]) from error
+    month = read_month("--through", through)
     if not settings.first <= month <= settings.last:
         raise BadInput(
             [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,16 +12,30 @@ import typer
 from rich.console import Console
 
 from offtake.base.errors import BadInput, Problem
+from offtake.base.money import round_rate
 from offtake.base.outcome import Refused
-from offtake.cli.options import BookDirectory, Json, RefusedByRule, check_agreement_known, opened, wall_clock
-from offtake.cli.show import emit, table
+from offtake.cli.options import (
+    BookDirectory,
+    Json,
+    RefusedByRule,
+    check_agreement_known,
+    opened,
+    read_month,
+    wall_clock,
+)  # fmt: skip
+from offtake.cli.show import emit, filled, hours, percent, table
+from offtake.formats.files import write_whole
+from offtake.formats.pdf import render_take
 from offtake.formats.plain import to_plain
 from offtake.formats.usage_file import read_usage
 from offtake.store.keys import SigningKey, load_key, new_key
 from offtake.workflows.book import Book
 from offtake.workflows.check_statement import Check, check_statement
+from offtake.workflows.render import take_plain
+from offtake.workflows.state import is_simulated
 from offtake.workflows.statement import bundle as bundle_of
 from offtake.workflows.statement import commit as commit_to
+from offtake.workflows.take import TakeStatement, take_statement
 
 app = typer.Typer(help="Statements that an offtaker can check alone.", no_args_is_help=True)
 
@@ -82,6 +98,71 @@ def bundle(
     out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     said = f"{out}: {len(found['readings'])} readings of {', '.join(m['month'] for m in found['months'])}"
     emit(json_, {"bundle": str(out), "readings": len(found["readings"])}, lambda console: console.print(said))
+
+
+@app.command()
+def take(
+    book: BookDirectory,
+    month: Annotated[str, typer.Option("--month", help="YYYY-MM.")],
+    holder: Annotated[
+        str | None, typer.Option("--holder", help="Only this agreement or internal team.")
+    ] = None,
+    pdf: Annotated[
+        Path | None, typer.Option("--pdf", help="Write the statement as PDF to this file.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Who held and used the fleet in a month: leases, and the operator's own use beside them."""
+    asked = read_month("--month", month)
+    with opened(book) as target:
+        simulated = is_simulated(target.state)
+        found = take_statement(target, asked, target.state.now if simulated else wall_clock())
+        operator = str((target.state.body("book", "book") or {})["operator"])
+    if isinstance(found, Refused):
+        raise RefusedByRule(found)
+    if holder is not None:
+        found = _only(found, holder)
+    if pdf is not None:
+        write_whole(pdf, render_take(take_plain(found), operator=operator, simulated=simulated))
+    emit(json_, take_plain(found), lambda out: _draw_take(out, found, pdf))
+
+
+def _only(statement: TakeStatement, holder: str) -> TakeStatement:
+    kept = tuple(one for one in statement.holders if one.id == holder)
+    if not kept:
+        names = ", ".join(one.id for one in statement.holders) or "nobody"
+        problem = Problem(
+            where="--holder",
+            code="unknown_holder",
+            message=f"{holder!r} holds nothing in {statement.month}",
+            remedy=f"who does: {names}",
+        )
+        raise BadInput([problem])
+    return replace(statement, holders=kept, available=None)
+
+
+def _draw_take(out: Console, found: TakeStatement, pdf: Path | None) -> None:
+    rows = []
+    for one in found.holders:
+        for i, line in enumerate(one.lines):
+            last = i == len(one.lines) - 1
+            figures = (line.entitled, line.delivered, line.taken, line.recalled, sum(line.lost.values()))
+            cost = str(one.cost) if last and one.cost is not None else "–"
+            rate = f"{round_rate(one.per_gpu_hour, 4)}" if last and one.per_gpu_hour is not None else "–"
+            said = [hours(figure) if figure else "–" for figure in figures]
+            rows.append([line.claim, "own" if line.own else "leased", *said, cost, rate])
+    title = f"GPU-hours in {found.month}{'' if found.complete else ', which has not ended'}"
+    columns = "claim", "whose", ">entitled", ">held", ">used", ">recalled", ">short", ">cost", ">per hour"
+    out.print(filled(title, columns, rows))
+    if found.available is not None:
+        held = found.held
+        out.print(
+            f"Held {hours(held)} of {hours(found.available)} GPU-hours available"
+            f" ({percent(Decimal(held) / found.available) if found.available else '–'}),"
+            f" {hours(found.available - held)} idle."
+        )
+    if pdf is not None:
+        out.print(f"PDF: {pdf}")
 
 
 def _key(book: Book) -> SigningKey:

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from offtake.api.usage import usage_app
 from offtake.base.errors import BadInput, Problem
-from offtake.base.months import parse_month
 from offtake.base.outcome import Refused
 from offtake.base.time import format_instant, parse_instant
 from offtake.cli.options import (
@@ -22,6 +21,7 @@ from offtake.cli.options import (
     RefusedByRule,
     check_agreement_known,
     opened,
+    read_month,
     wall_clock,
 )  # fmt: skip
 from offtake.cli.show import emit, hours, table
@@ -169,10 +169,7 @@ def show(
 ) -> None:
     """The readings behind a claim's month, the largest first, and what they add up to."""
     id_, _, tranche = claim.partition("/")
-    try:
-        wanted = parse_month(month)
-    except ValueError as error:
-        raise BadInput([Problem(where=month, code="bad_month", message=str(error))]) from error
+    wanted = read_month("MONTH", month)
     with opened(book) as target:
         check_agreement_known(target, id_)
         period = agreement_of(target.state, id_).month(wanted)

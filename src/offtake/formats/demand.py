@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Gt, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 
 from offtake.base.curve import Curve
 from offtake.base.declared import Declared
@@ -22,7 +23,11 @@ from offtake.formats.series import load_curve
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemandDeclaration(Declared):
-    """Demand of an internal team: one of the generators, a constant, or a file of (start, gpus) rows."""
+    """Demand of an internal team: one of the generators, a constant, or a file of (start, gpus) rows.
+
+    Attributes:
+        transfer_price: what the team is shown as its cost, in the book's currency per GPU-hour held.
+    """
 
     id: str
     holder: str
@@ -32,6 +37,7 @@ class DemandDeclaration(Declared):
     inference: Inference | None = None
     constant_gpus: Annotated[int, Gt(0)] | None = None
     file: str | None = None
+    transfer_price: Annotated[Decimal, Ge(0), Le(10**6)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Invoices and credit notes as PDF, typeset with Typst.
+"""Invoices, credit notes and statements of take as PDF, typeset with Typst.
 
 A PDF is a view of an issued document and takes no part in the chain. The same document gives the same
 bytes: no clock, only the fonts that come with Typst, and no packages from outside.
@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
+from fractions import Fraction
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from offtake.base.money import Money
-from offtake.base.months import Month, local_date
+from offtake.base.money import Money, round_rate
+from offtake.base.months import Month, local_date, parse_month
+from offtake.base.time import HOUR_S
 from offtake.billing.document import Document, DocumentKind
 
 if TYPE_CHECKING:
@@ -40,10 +43,57 @@ def render_document(document: Document, *, simulated: bool = False) -> bytes:
         typst.TypstError: if the template doesn't compile, which no document can cause: its strings are
             handed over as JSON and set as text.
     """
-    inputs = {"document": json.dumps(_plain(document, simulated=simulated), ensure_ascii=False)}
-    rendered = _compiler().compile(_template(), format="pdf", sys_inputs=inputs, timestamp=0)
+    return _rendered("invoice.typ", _plain(document, simulated=simulated))
+
+
+def render_take(statement: Mapping[str, Any], *, operator: str, simulated: bool = False) -> bytes:
+    """A statement of take as a PDF file.
+
+    Args:
+        statement: month, whether it is complete, what was available, and the holders with their claims, in
+            GPU-seconds.
+        operator: who states it.
+        simulated: it was made by a simulation, and says so on every page.
+    """
+    rows = []
+    for one in statement["holders"]:
+        for i, claim in enumerate(one["claims"]):
+            figures = (
+                claim["entitled"], claim["held"], claim["used"], claim["recalled"],
+                sum(claim["lost"].values()),
+            )  # fmt: skip
+            cost = _costs(one) if i == len(one["claims"]) - 1 else ("", "")
+            rows.append([claim["claim"], "own" if one["own"] else "leased", *map(hours_text, figures), *cost])
+    plain = {
+        "operator": operator,
+        "month": month_text(parse_month(statement["month"])),
+        "complete": statement["complete"],
+        "simulated": simulated,
+        "held": hours_text(statement["held"]),
+        "available": None if statement["available"] is None else hours_text(statement["available"]),
+        "rows": rows,
+    }
+    return _rendered("take.typ", plain)
+
+
+def _costs(holder: Mapping[str, Any]) -> tuple[str, str]:
+    if holder["cost"] is None:
+        return "–", "–"
+    rate = holder["per_gpu_hour"]
+    cost = f"{Decimal(holder['cost']):,} {holder['currency']}".replace("-", _MINUS)
+    return cost, "–" if rate is None else f"{round(Decimal(rate), 4)}".replace("-", _MINUS)
+
+
+def hours_text(gpu_seconds: int) -> str:
+    """GPU-seconds as GPU-hours with two decimals: 1,250.00."""
+    return f"{round_rate(Fraction(gpu_seconds, HOUR_S), 2):,}"
+
+
+def _rendered(template: str, plain: Mapping[str, Any]) -> bytes:
+    inputs = {"document": json.dumps(plain, ensure_ascii=False)}
+    rendered = _compiler().compile(_template(template), format="pdf", sys_inputs=inputs, timestamp=0)
     if not isinstance(rendered, bytes):  # a list is for formats with a file for each page
-        raise TypeError(f"Typst gave {type(rendered).__name__} for {document.number}, not one file")
+        raise TypeError(f"Typst gave {type(rendered).__name__}, not one file")
     return rendered
 
 
@@ -55,9 +105,9 @@ def _compiler() -> Compiler:
     return typst.Compiler(ignore_system_fonts=True)
 
 
-@lru_cache(maxsize=1)
-def _template() -> bytes:
-    return files("offtake.formats").joinpath("templates/invoice.typ").read_bytes()
+@lru_cache(maxsize=2)
+def _template(name: str) -> bytes:
+    return files("offtake.formats").joinpath("templates", name).read_bytes()
 
 
 def _plain(document: Document, *, simulated: bool) -> Mapping[str, Any]:

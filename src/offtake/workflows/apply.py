@@ -155,6 +155,8 @@ def _demands(book: OpenBook, folder: Folder, now: int) -> Iterable[Fact]:
             "pools": list(declaration.pools),
             "curve": book.lake.save(_curve_columns(demand)),
         }
+        if declaration.transfer_price is not None:
+            body["transfer_price"] = str(declaration.transfer_price)
         if dict(book.state.body("demand", declaration.id) or {}) != body:
             yield Fact(
                 kind="demand.declared", id=declaration.id, effective_at=now, recorded_at=now, body=body

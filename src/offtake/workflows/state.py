@@ -23,7 +23,7 @@ from offtake.store.fact import GENESIS, Fact, Recorded
 Body = Mapping[str, Any]
 Key = tuple[str, str]
 
-ON_DEMAND = ("document", "settled", "old_plan", "old_batch", "old_paid", "old_usage_part")
+ON_DEMAND = ("document", "settled", "old_plan", "old_batch", "old_paid", "old_usage_part", "sent")
 """Kinds that are kept for reading, and needed by a tick only when a settled month is settled again."""
 
 MANIFESTS: Mapping[str, tuple[str, ...]] = {
@@ -372,6 +372,7 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "month.resettled": _resettled,
     "agreement.trued_up": _trued_up,
     "document.issued": _document,
+    "document.sent": _item("sent"),
     "entry.posted": _entry,
     "credit.issued": _forgone,
     "period.closed": _closed,

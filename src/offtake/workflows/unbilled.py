@@ -21,6 +21,7 @@ class Why(StrEnum):
     """Why readings aren't charged for."""
 
     UNKNOWN_CLAIM = "the book has no such agreement and tranche"
+    OWN = "the operator's own use; `offtake statement take` shows it"
     OUTSIDE = "outside the agreement's months"
     OPEN = "the month isn't settled yet"
     FLAT = "the agreement's fees don't depend on what is taken"
@@ -73,7 +74,8 @@ def unbilled(book: Book) -> Iterator[Unbilled]:
         }:
             yield Unbilled(
                 subject=row["subject"], month=None, gpu_seconds=int(row["quantity"]),
-                readings=int(row["readings"]), why=Why.UNKNOWN_CLAIM,
+                readings=int(row["readings"]),
+                why=Why.OWN if row["subject"] in book.state.of("demand") else Why.UNKNOWN_CLAIM,
             )  # fmt: skip
             continue
         zone = agreement.time_zone

@@ -67,7 +67,7 @@ def _claims(book: OpenBook) -> tuple[list[str], list[str], dict[int, list[str]]]
     rounded up, by increment.
     """
     timed: list[str] = []
-    plain: list[str] = []
+    plain: list[str] = sorted(book.state.of("demand"))
     rounded: dict[int, list[str]] = {}
     for id_ in agreement_ids(book.state):
         agreement = agreement_of(book.state, id_)
