@@ -24,8 +24,9 @@ from offtake.workflows.tick import tick
 from offtake.workflows.unbilled import Why, unbilled
 from offtake.workflows.usage import Ingested, ingest
 from tests.agreements.texts import TRANCHE
-from tests.workflows.worlds import World, at, text_of, write_world
+from tests.workflows.worlds import CREDIT, World, at, text_of, write_world
 
+FEE = '[monthly_fee]\namount = 1_000_000\nfirst = "2026-02"\nlast = "2026-04"\n'
 USE = "[usage_fee]\nrate_per_gpu_h = 2\n"
 HOUR = 3_600
 
@@ -359,4 +360,21 @@ def test_parts_are_let_go_once_they_can_t_come_again(tmp_path: Path) -> None:
     assert w.book.verify()[1] >= 1
     rules = UsageRules()
     assert 2 * rules.late_window_s <= 70 * 86_400
+    w.book.close()
+
+
+def test_readings_of_health_are_outages_and_earn_a_credit(tmp_path: Path) -> None:
+    w = live(tmp_path, FEE, CREDIT)
+    out: dict[str, Any] = {"kind": "health", "subject": "node-1", "seconds": 4 * 24 * HOUR, "gpus": 500}
+    found = taken_in(
+        w, "health", reading("a", at(2, 10), **out), reading("b", at(2, 10), **{**out, "pool": "nowhere"})
+    )
+    assert counts(found) == {"accepted": 1, "rejected": 1}
+    assert dict(found.reasons) == {"unknown_pool": 1}
+    assert [item.fact.id for item in w.book.database.facts_of(["outage.reported"])] == ["s/a"]
+    close_february(w)
+    assert {clause for clause, _ in w.lines(Month(2026, 2))} == {"monthly_fee", "availability_credit"}
+    late = taken_in(w, "late", reading("c", at(2, 20), **out), now=at(3, 2))
+    assert dict(late.reasons) == {"settled": 1}
+    assert list(unbilled(w.book)) == []
     w.book.close()

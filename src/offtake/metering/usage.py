@@ -10,12 +10,18 @@ class ReadingKind(StrEnum):
     """What a reading says.
 
     `ALLOCATION`: a claim held so many GPUs from start to end. `GAUGE`: it held so many for the minute that
-    begins at start. `POWER`: so many watt-hours were metered for an agreement from start to end.
+    begins at start. `POWER`: so many watt-hours were metered for an agreement from start to end. `HEALTH`: so
+    many GPUs of a pool were out of order from start to end, which is an outage.
     """
 
     ALLOCATION = "allocation"
     GAUGE = "gauge"
     POWER = "power"
+    HEALTH = "health"
+
+
+HOLDING = (ReadingKind.ALLOCATION, ReadingKind.GAUGE)
+"""Kinds that say who held GPUs."""
 
 
 COLUMNS = (
@@ -29,7 +35,7 @@ COLUMNS = (
     ("value", "int64"),
 )
 """Columns of readings and their types: `subject` is the claim (agreement/tranche), or the agreement for
-power; `value` is GPUs or watt-hours."""
+power, what is out of order for health; `value` is GPUs or watt-hours."""
 
 
 class Verdict(StrEnum):
@@ -66,10 +72,12 @@ class UsageRules:
 
 REASONS = {
     "no_id": "it has no source or no id",
-    "unknown_kind": "its kind isn't one of allocation, gauge, power",
+    "unknown_kind": "its kind isn't one of allocation, gauge, power, health",
     "end_before_start": "its end isn't after its start",
     "no_quantity": "its value isn't more than nothing",
     "too_old": "it began before the late window",
     "future": "it ends in the future",
+    "unknown_pool": "the fleet has no such pool",
+    "settled": "it begins in a month that is settled for an agreement; grant a credit for it instead",
 }
 """Why a reading is rejected, by code, in the order in which they are looked for."""

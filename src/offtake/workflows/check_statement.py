@@ -23,7 +23,7 @@ from offtake.billing.statement import GENESIS, HolderTree, Run, blinded, holder_
 from offtake.formats.agreement import spliced
 from offtake.formats.plain import from_plain
 from offtake.metering.merkle import Sibling, climbed, leaf
-from offtake.metering.usage import ReadingKind
+from offtake.metering.usage import HOLDING
 from offtake.rating.model import Charge, Lot, MonthFacts, Paid
 from offtake.rating.rate import differences, rate_month
 from offtake.store.keys import verifies
@@ -235,7 +235,7 @@ def _facts(
     period = agreement.month(month)
     tranches = {}
     for name, plain in stated["tranches"].items():
-        own = [r for r in rows if r["subject"] == f"{agreement.id}/{name}" and r["kind"] != ReadingKind.POWER]
+        own = [r for r in rows if r["subject"] == f"{agreement.id}/{name}" and r["kind"] in HOLDING]
         use = _curve(own).restrict(period)
         owed = Curve.zero()
         if agreement.tranche_of(name).queue is None:

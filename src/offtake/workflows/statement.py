@@ -28,7 +28,7 @@ from offtake.billing.statement import (
 )  # fmt: skip
 from offtake.formats.plain import from_plain, to_plain
 from offtake.metering.merkle import leaf, path, root
-from offtake.metering.usage import ReadingKind
+from offtake.metering.usage import HOLDING
 from offtake.rating.measure import month_facts
 from offtake.rating.model import MonthFacts, TrancheFacts
 from offtake.store.fact import Fact
@@ -122,8 +122,8 @@ def _label(row: Mapping[str, Any]) -> str:
 
 
 def within(row: Mapping[str, Any], period: Interval) -> int:
-    """GPU-seconds of a reading within a period; energy counts nothing here."""
-    if row["kind"] == ReadingKind.POWER:
+    """GPU-seconds of a reading within a period; only what says who held GPUs counts."""
+    if row["kind"] not in HOLDING:
         return 0
     seconds = min(int(row["end"]), period.end) - max(int(row["start"]), period.start)
     return int(row["value"]) * max(0, seconds)

@@ -10,7 +10,7 @@ from offtake.agreements.model import Agreement
 from offtake.agreements.schedule import first_month, last_month
 from offtake.base.months import Month, month_of, months_through
 from offtake.metering.expressions import Calendar, gpu_seconds
-from offtake.metering.usage import ReadingKind
+from offtake.metering.usage import HOLDING
 from offtake.store.usage import part_of
 from offtake.workflows.book import Book
 from offtake.workflows.settle import settled_month
@@ -57,7 +57,7 @@ def unbilled(book: Book) -> Iterator[Unbilled]:
     Looks at all parts the lake has, so its cost grows with them.
     """
     items = {**book.kept("usage_part"), **book.kept("old_usage_part")}
-    parts = [p for _, item in sorted(items.items()) if (p := part_of(item.body)).kind != ReadingKind.POWER]
+    parts = [p for _, item in sorted(items.items()) if (p := part_of(item.body)).kind in HOLDING]
     if not parts:
         return
     engine, readings = book.usage.tables(parts)

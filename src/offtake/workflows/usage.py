@@ -13,12 +13,14 @@ import pyarrow.compute as pc
 
 from offtake.base.outcome import Refused
 from offtake.base.time import format_instant
-from offtake.metering.usage import REASONS, ReadingKind, UsageRules, Verdict
+from offtake.fleet.model import Outage
+from offtake.formats.plain import to_plain
+from offtake.metering.usage import ReadingKind, UsageRules, Verdict
 from offtake.store.fact import Fact
 from offtake.store.usage import CONTENT, SCHEMA, PartManifest, part_of
 from offtake.workflows.book import Book
 from offtake.workflows.state import State
-from offtake.workflows.view import agreement_ids
+from offtake.workflows.view import agreement_ids, fleet_of
 
 _CODE = {verdict: code for code, verdict in enumerate(Verdict)}
 """Verdicts as numbers, those that count first."""
@@ -94,6 +96,7 @@ def _take_in(
     through: Mapping[str, int],
     digest: str,
 ) -> Ingested:
+    reasons = _of_health(book.state, keyed, reasons)
     verdicts = _verdicts(book, keyed, reasons)
     chosen = verdicts <= _CODE[Verdict.LATE]
     accepted = keyed if chosen.all() else keyed.filter(pa.array(chosen))
@@ -107,7 +110,8 @@ def _take_in(
         "since": _late_since(book.state, accepted),
     }
     start = min((part.start for part in parts), default=now)
-    book.append([Fact(kind="usage.ingested", id=batch, effective_at=start, recorded_at=now, body=body)])
+    taken_in = Fact(kind="usage.ingested", id=batch, effective_at=start, recorded_at=now, body=body)
+    book.append([taken_in, *_outages(accepted, now)])
     odd = verdicts != _CODE[Verdict.ACCEPTED]
     table = pa.table(
         {
@@ -159,9 +163,44 @@ def _reasons(keyed: pa.Table, now: int, rules: UsageRules) -> pa.Array:
         "future": pc.greater(keyed["end"], now + rules.future_tolerance_s),
     }
     found = pa.nulls(keyed.num_rows, pa.string())
-    for code in reversed(list(REASONS)):
+    for code in reversed(list(checks)):
         found = pc.if_else(checks[code], code, found)
     return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+
+
+def _of_health(state: State, keyed: pa.Table, reasons: pa.Array) -> pa.Array:
+    """Reasons, with those of health: an outage changes who held what, and settled time stays as it was."""
+    health = pc.equal(keyed["kind"], str(ReadingKind.HEALTH))
+    if not pc.any(health).as_py():
+        return reasons
+    pools = pa.array([pool.id for pool in fleet_of(state).pool], pa.string())
+    settled = max((int(i.body["end"]) for i in state.of("settled_through").values()), default=0)
+    checks = {
+        "settled": pc.less(keyed["start"], settled),
+        "unknown_pool": pc.invert(pc.is_in(keyed["pool"], value_set=pools)),
+    }
+    for code, holds in checks.items():
+        new = pc.and_(pc.and_(health, holds), pc.is_null(reasons))
+        reasons = pc.if_else(new, code, reasons)
+    return reasons.combine_chunks() if isinstance(reasons, pa.ChunkedArray) else reasons
+
+
+def _outages(accepted: pa.Table, now: int) -> list[Fact]:
+    """Outages that accepted readings of health report."""
+    found = accepted.filter(pc.equal(accepted["kind"], str(ReadingKind.HEALTH))).select(
+        ["source", "id", "pool", "start", "end", "value"]
+    )
+    outages = [
+        Outage(
+            id=f"{row['source']}/{row['id']}", pool=row["pool"], start=row["start"], end=row["end"],
+            gpus=row["value"],
+        )
+        for row in found.to_pylist()
+    ]  # fmt: skip
+    return [
+        Fact(kind="outage.reported", id=o.id, effective_at=o.start, recorded_at=now, body=to_plain(o))
+        for o in outages
+    ]
 
 
 def _verdicts(book: Book, keyed: pa.Table, reasons: pa.Array) -> np.ndarray[Any, Any]:

@@ -13,7 +13,7 @@ from offtake.agreements.model import Agreement
 from offtake.base.curve import Curve
 from offtake.base.time import Interval
 from offtake.metering.expressions import Calendar, energy, gpu_seconds, levels, rounded_up
-from offtake.metering.usage import ReadingKind
+from offtake.metering.usage import HOLDING, ReadingKind
 from offtake.store.usage import PartManifest, part_of
 from offtake.workflows.book import OpenBook
 from offtake.workflows.view import agreement_ids, agreement_of
@@ -49,7 +49,7 @@ def usage_in(book: OpenBook, period: Interval, *, forgotten: bool = False) -> Us
     if not parts:
         return UsageOfPeriod()
     timed, plain, rounded = _claims(book)
-    held = [part for part in parts if part.kind != ReadingKind.POWER]
+    held = [part for part in parts if part.kind in HOLDING]
     power = [part for part in parts if part.kind == ReadingKind.POWER]
     return UsageOfPeriod(
         totals=_totals(book, held, plain, period) | _rounded(book, held, rounded, period),
