@@ -50,14 +50,18 @@ PLACED = FLEET.replace("\n[[pool.build_out]]", TOPOLOGY)
 SMALL = TRANCHE.replace("1_000", "400")
 
 
-def applied(w: World, path: Path, now: int, *changes: tuple[str, str], fleet: str = PLACED) -> None:
+def applied(
+    w: World, path: Path, now: int, *changes: tuple[str, str], fleet: str = PLACED, pool: str = "p"
+) -> None:
     """The folder with some changed demand, applied and planned."""
     demand = DEMAND
     for old, new in changes:
         assert old in demand
         demand = demand.replace(old, new)
     files = {"fleet__toml": fleet, "demand__own__toml": demand}
-    folder = write_world(path / f"folder-{now}", {"deal": text_of(FEE, tranche=SMALL)}, **files)
+    folder = write_world(
+        path / f"folder-{now}", {"deal": text_of(FEE, tranche=SMALL.replace('"p"', f'"{pool}"'))}, **files
+    )
     apply_folder(w.book, load_folder(folder), now)
     tick(w.book, now)
 
@@ -190,8 +194,13 @@ def test_nodes_never_get_other_numbers_under_their_holders(tmp_path: Path, w: Wo
     assert "built (125), and now are through new (25), built (125)" in outcome.sentence  # type: ignore[union-attr]
     applied(w, tmp_path, NOW + 2, fleet=PLACED.replace("125", "100"))
     assert code(place(w.book, NOW + 2)) == "renumbered", "a block got smaller"
-    applied(w, tmp_path, NOW + 3, fleet=PLACED + "\n" + block.format("new", 25))
-    added = done(w, NOW + 3)
+    other = PLACED.replace('id = "p"', 'id = "q"')
+    applied(w, tmp_path, NOW + 3, ('"p"', '"q"'), fleet=other, pool="q")
+    gone = place(w.book, NOW + 3)
+    assert code(gone) == "renumbered"
+    assert "built (125), and now are through nothing" in gone.sentence  # type: ignore[union-attr]
+    applied(w, tmp_path, NOW + 4, fleet=PLACED + "\n" + block.format("new", 25))
+    added = done(w, NOW + 4)
     assert (added.assignments["p"].nodes.layout.nodes, held(added)["train"]) == (150, 20)
     assert not any(one.given or one.taken for one in added.figures["p"].claims)
 

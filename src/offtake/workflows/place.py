@@ -114,6 +114,7 @@ def _unplanned(book: OpenBook, now: int) -> Refused | None:
 
 
 def _renumbered(book: OpenBook) -> Refused | None:
+    """A pool that has gone is refused, too: coming back, its nodes would pass for clean."""
     known = book.state.body("assigned", "nodes")
     deliveries = deliveries_of(book.state)
     now = {pool.id: blocks_of(pool, deliveries) for pool in fleet_of(book.state).pool}
@@ -124,7 +125,7 @@ def _renumbered(book: OpenBook) -> Refused | None:
         grown = (
             kept[:-1] == old[:-1] and kept[-1:] and kept[-1][0] == old[-1][0] and kept[-1][1] >= old[-1][1]
         )
-        if entry["pool"] in now and not grown:
+        if not grown:
             return Refused(
                 code="renumbered",
                 sentence=f"pool {entry['pool']}: its nodes were numbered through {_blocks(old)}, and now are "
@@ -136,7 +137,7 @@ def _renumbered(book: OpenBook) -> Refused | None:
 
 
 def _blocks(blocks: Sequence[tuple[str, int]]) -> str:
-    return ", ".join(f"{block} ({nodes})" for block, nodes in blocks)
+    return ", ".join(f"{block} ({nodes})" for block, nodes in blocks) or "nothing"
 
 
 def _wants(book: OpenBook, now: int) -> dict[str, list[Want]]:
