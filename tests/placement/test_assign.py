@@ -116,6 +116,7 @@ def laid(text: str, *, per_unit: int | None = None) -> Nodes:
         ("bb.. bbbb aaaa b...", 8, {"a": 6, "b": 7}, "a", "8-11,13-14", "its unit goes before a tighter fit"),
         ("aaaa b... bb..", None, {"a": 7, "b": 3}, "a", "0-3,5-7", "one domain for the remainder, not two"),
         ("a... b... .... ....", 8, {"a": 1, "b": 1, "c": 8}, "c", "8-15", "a unit as a whole"),
+        ("aaaa .... .... aaaa aaaa ....", 12, {"a": 16}, "a", "0-3,12-23", "the unit where it has most"),
         ("abbb .... .... ....", None, {"a": 10, "b": 3}, "a", "0,4-12", "whole domains, then the rest"),
     ],
 )
@@ -139,6 +140,18 @@ def test_spares_stand_in_every_failure_domain_and_leave_domains_whole() -> None:
     assert figures(done).domains_split == 0
     broken = placed(failed(done.nodes, only(done.nodes, "47")), 2, spares=3, a=20, b=20)
     assert spares_of(broken) == "22-23", "a failed spare isn't replaced: it was there for that"
+
+
+def test_spares_fill_domains_begun_stay_where_they_are_and_go_first_where_a_node_fails() -> None:
+    begun = placed(laid("aaa. bb.. ...."), spares=1, a=3, b=2)
+    assert spares_of(begun) == "3"
+    grown = placed(begun.nodes, 2, spares=1, a=3, b=3)
+    again = placed(grown.nodes, 3, spares=1, a=3, b=3)
+    assert spares_of(again) == "3", "not 7, which would do as well"
+    two = placed(again.nodes, 4, spares=2, a=3, b=3)
+    assert spares_of(two) == "3,7"
+    hurt = placed(failed(two.nodes, only(two.nodes, "4")), 5, spares=2, a=3, b=3)
+    assert (spares_of(hurt), numbers(hurt, "b")) == ("3", "5-7")
 
 
 def test_a_node_that_failed_counts_as_the_spare_of_its_failure_domain() -> None:

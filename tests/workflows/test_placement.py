@@ -133,10 +133,12 @@ def test_the_same_evidence_doesn_t_serve_for_a_later_cleaning(w: World, tmp_path
     done(w, NOW)
     outcomes = []
     for now in (NOW + HOUR_S, NOW + 3 * HOUR_S):
-        applied(w, tmp_path, now, ("160", "80"))
+        applied(w, tmp_path, now, ("160", "88"))
         nodes = done(w, now).assignments["p"].nodes
         gone = ",".join(map(str, np.flatnonzero(nodes.state == NodeState.CLEANING).tolist()))
         outcomes.append(said(w, SANITISED, gone, now + 60, evidence="wiped by hand", sha256=None))
+        spare = done(w, now + 120).assignments["p"].nodes.spare
+        assert np.flatnonzero(spare).tolist() == [123, 124], "they stay, though domains begun would do"
         applied(w, tmp_path, now + HOUR_S)
         done(w, now + HOUR_S)
     assert isinstance(outcomes[0], Recorded)

@@ -109,7 +109,7 @@ def _beside(room: Room, mine: Some, count: int) -> Some:
 
 def _whole_domains(room: Room, units: Ints, count: int) -> Some:
     """Whole domains, as many as are needed in full."""
-    domains, amounts = _by_unit(room, units, count, whole=True) if count >= room.size else _NOTHING
+    domains, amounts = _by_unit(room, units, count, whole=True)
     full = amounts == room.left[domains]
     return domains[full], amounts[full]
 
@@ -119,14 +119,9 @@ def _fragments(room: Room, units: Ints, count: int) -> Some:
     return _by_unit(room, units, count, whole=False)
 
 
-_NOTHING: Some = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
-
-
 def _one_domain(room: Room, units: Ints, count: int) -> Some:
     """The one domain that fits so many best: in a unit, else a failure domain that the claim is in."""
     unit = np.flatnonzero(room.unit_left >= count)
-    if count > room.size or not unit.size:
-        return _NOTHING
     failures = np.add.reduceat(units, np.arange(0, len(units), room.per_failure))
     near = 2 * (units[unit] > 0) + (failures[unit // room.per_failure] > 0)
     for nearness in np.unique(near)[::-1]:
@@ -134,7 +129,7 @@ def _one_domain(room: Room, units: Ints, count: int) -> Some:
         domains = domains[room.left[domains] >= count]
         if domains.size:
             return domains[[np.argmin(room.left[domains])]], np.array([count])
-    return _NOTHING
+    return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
 
 
 def _within(groups: Ints, size: int, length: int) -> Ints:
