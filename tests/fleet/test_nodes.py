@@ -60,14 +60,14 @@ def fleet(*changes: tuple[str, str]) -> Fleet:
 def counted(f: Fleet, month: int, day: int, *deliveries: Delivery) -> tuple[int, int]:
     """Nodes in service of the first and the second block."""
     at = local_midnight(date(2026, month, day), "America/Chicago")
-    there = in_service(f, f.pool[0], deliveries, at)
+    there = in_service(f, f.pool[0], deliveries, blocks_of(f.pool[0], deliveries), at)
     return int(there[:36].sum()), int(there[36:].sum())
 
 
 def test_blocks_take_their_numbers_in_the_order_of_the_file() -> None:
     f = fleet()
     assert blocks_of(f.pool[0]) == (("first", 36), ("second", 18))
-    assert layout_of(f.pool[0]).sizes() == (18, 144, 288)
+    assert layout_of(f.pool[0], blocks_of(f.pool[0])).sizes() == (18, 144, 288)
     assert [counted(f, *day) for day in ((2, 28), (3, 1), (6, 30), (7, 1))] == [
         (36, 0),
         (36, 18),
@@ -75,7 +75,7 @@ def test_blocks_take_their_numbers_in_the_order_of_the_file() -> None:
         (0, 18),
     ]
     before = local_midnight(date(2026, 1, 1), "America/Chicago") - 1
-    assert not in_service(f, f.pool[0], (), before).any()
+    assert not in_service(f, f.pool[0], (), blocks_of(f.pool[0]), before).any()
 
 
 def test_a_delivery_replaces_its_block_s_plan_and_more_nodes_get_numbers_of_their_own() -> None:
@@ -84,14 +84,15 @@ def test_a_delivery_replaces_its_block_s_plan_and_more_nodes_get_numbers_of_thei
     late = Delivery(id="d", pool="p", build_out="second", steps=((first, 10), (then, 10)))
     assert [counted(f, month, 1, late) for month in (2, 3, 4)] == [(36, 0), (36, 10), (36, 20)]
     assert blocks_of(f.pool[0], [late]) == (("first", 36), ("second", 36)), "whole domains"
+    assert blocks_of(f.pool[0], [], {"second": 40, "first": 9}) == (("first", 36), ("second", 40))
     assert blocks_of(f.pool[0], [replace(late, pool="other")]) == blocks_of(f.pool[0])
 
 
 def test_without_a_topology_every_node_is_a_domain_and_the_pool_one_unit() -> None:
     pool = replace(fleet().pool[0], topology=Topology())
-    assert layout_of(pool).sizes() == (1, 54, 54)
+    assert layout_of(pool, blocks_of(pool)).sizes() == (1, 54, 54)
     odd = replace(pool, topology=Topology(nodes_per_domain=18, domains_per_unit=2))
-    assert layout_of(odd).sizes() == (18, 36, 72), "a failure domain is whole units"
+    assert layout_of(odd, blocks_of(odd)).sizes() == (18, 36, 72), "a failure domain is whole units"
 
 
 def test_spares_are_in_no_plan_and_an_outage_takes_from_the_rest() -> None:

@@ -192,19 +192,34 @@ def test_nodes_never_get_other_numbers_under_their_holders(tmp_path: Path, w: Wo
     inserted = PLACED.replace("[[pool.build_out]]", block.format("new", 25) + "[[pool.build_out]]")
     applied(w, tmp_path, NOW + 1, fleet=inserted)
     outcome = place(w.book, NOW + 1)
-    assert code(outcome) == "renumbered"
+    assert code(outcome) == code(said(w, FAILED, "0", NOW + 1)) == "renumbered"
     assert "built (125), and now are through new (25), built (125)" in outcome.sentence  # type: ignore[union-attr]
-    applied(w, tmp_path, NOW + 2, fleet=PLACED.replace("125", "100"))
-    assert code(place(w.book, NOW + 2)) == "renumbered", "a block got smaller"
     other = PLACED.replace('id = "p"', 'id = "q"')
-    applied(w, tmp_path, NOW + 3, ('"p"', '"q"'), fleet=other, pool="q")
-    gone = place(w.book, NOW + 3)
+    applied(w, tmp_path, NOW + 2, ('"p"', '"q"'), fleet=other, pool="q")
+    gone = place(w.book, NOW + 2)
     assert code(gone) == "renumbered"
     assert "built (125), and now are through nothing" in gone.sentence  # type: ignore[union-attr]
-    applied(w, tmp_path, NOW + 4, fleet=PLACED + "\n" + block.format("new", 25))
-    added = done(w, NOW + 4)
-    assert (added.assignments["p"].nodes.layout.nodes, held(added)["train"]) == (150, 20)
-    assert not any(one.given or one.taken for one in added.figures["p"].claims)
+
+
+def test_a_block_that_shrinks_keeps_its_numbers_and_new_ones_follow(tmp_path: Path, w: World) -> None:
+    before = done(w, NOW)
+    block = '\n[[pool.build_out]]\nid = "new"\nin_service = 2026-01-01\nnodes = 25\n'
+    applied(w, tmp_path, NOW + 1, fleet=PLACED.replace("125", "100") + block)
+    after = done(w, NOW + 1)
+    states = after.assignments["p"].nodes.state
+    assert np.flatnonzero(states == NodeState.ABSENT).tolist() == list(range(100, 125))
+    assert len(states) == 150
+    assert held(after) == held(before)
+    assert min(numbers(before, "train")) >= 100
+    assert {one.claim: one.moved for one in after.figures["p"].claims} == {
+        "deal/main": 0,
+        "serve": 0,
+        "train": 20,
+    }
+    more = Delivery(id="d", pool="p", build_out="built", steps=((NOW, 130),))
+    record_delivery(w.book, more, NOW + 2)
+    tick(w.book, NOW + 2)
+    assert code(place(w.book, NOW + 2)) == "renumbered", "more than planned, with a block behind it"
 
 
 @pytest.mark.parametrize(

@@ -7,19 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Console
 
 from offtake.base.canonical import digest
 from offtake.base.errors import BadInput, Problem
 from offtake.base.outcome import Refused
-from offtake.base.time import HOUR_S, format_instant, parse_instant
+from offtake.base.time import parse_instant
 from offtake.cli.options import BookDirectory, Json, RefusedByRule, opened, wall_clock
 from offtake.cli.show import emit, table
-from offtake.fleet.capacity import unknown_pool
-from offtake.placement.model import Ints, Nodes, NodeState
-from offtake.placement.ranges import format_nodes
 from offtake.store.fact import Recorded
 from offtake.workflows.book import Book
 from offtake.workflows.nodes import record_nodes
@@ -29,12 +25,10 @@ from offtake.workflows.place import (
     SANITISED,
     Placed,
     decide_placement,
-    nodes_of,
-    plain,
 )
 from offtake.workflows.place import place as place_claims
+from offtake.workflows.show_nodes import show_nodes
 from offtake.workflows.state import is_simulated
-from offtake.workflows.view import fleet_of
 
 app = typer.Typer(help="What happens to nodes.", no_args_is_help=True)
 
@@ -67,38 +61,21 @@ def place(
     if isinstance(placed, Refused):
         raise RefusedByRule(placed)
     recorded = placed.fact is not None and not dry_run
-    answer = {"recorded": recorded, "pools": _pools(placed), "claims": _claims(placed)}
+    answer = {"recorded": recorded, "pools": placed.body["pools"], "claims": placed.body["claims"]}
     emit(json_, answer, lambda out: _draw_placed(out, placed, dry_run))
-
-
-def _pools(placed: Placed) -> list[dict[str, Any]]:
-    return [
-        {
-            "pool": pool,
-            "states": {state.name.lower(): n for state, n in one.states.items()},
-            "spares_wanted": one.spares_wanted,
-            "domains_split": one.domains_split,
-            "units_shared": one.units_shared,
-        }
-        for pool, one in placed.figures.items()
-    ]
-
-
-def _claims(placed: Placed) -> list[dict[str, Any]]:
-    return [{"pool": pool, **plain(claim)} for pool, one in placed.figures.items() for claim in one.claims]
 
 
 def _draw_placed(out: Console, placed: Placed, dry_run: bool) -> None:
     columns = (">wanted", ">held", ">given", ">taken", ">moved", ">domains", ">fewest", ">units", ">fewest")
     drawn = table("Claims", "claim", "pool", *columns)
     keys = ("wanted", "held", "given", "taken", "moved", "domains", "domains_min", "units", "units_min")
-    for row in _claims(placed):
+    for row in placed.body["claims"]:
         drawn.add_row(row["claim"], row["pool"], *(f"{row[key]:,}" for key in keys))
     out.print(drawn)
-    for row in _claims(placed):
+    for row in placed.body["claims"]:
         for reason in row["reasons"]:
             out.print(f"  {row['claim']} in {row['pool']}: {reason['sentence']}")
-    for row in _pools(placed):
+    for row in placed.body["pools"]:
         out.print(
             f"  {row['pool']}: "
             + ", ".join(f"{n:,} {state}" for state, n in row["states"].items() if n)
@@ -118,82 +95,10 @@ def nodes(
 ) -> None:
     """Show who holds which nodes, which wait for cleaning, and why a claim isn't compact."""
     with opened(book) as target:
-        pools = {one.id: one for one in fleet_of(target.state).pool}
-        if pool is not None and pool not in pools:
-            raise BadInput([unknown_pool("--pool", pool, sorted(pools))])
-        known = target.state.body("assigned", "nodes")
-        if known is None:
-            raise RefusedByRule(
-                Refused(code="not_placed", sentence="no nodes are assigned yet; run `offtake place`")
-            )
-        now = max(wall_clock(), target.state.now)
-        found = {name: nodes_of(target, one, now) for name, one in pools.items() if pool in (None, name)}
-        since = len(target.state.of("node_event"))
-    claims = [row for row in known["claims"] if row["pool"] in found and claim in (None, row["claim"])]
-    if claim is not None and not claims:
-        raise BadInput([_unknown_claim(claim, sorted({row["claim"] for row in known["claims"]}))])
-    held = [_held(row, found[row["pool"]]) for row in claims]
-    waiting = [] if claim else [row for name, one in found.items() for row in _waiting(name, one)]
-    for row in waiting:
-        hours = pools[row["pool"]].topology.cleaning_hours
-        row["overdue"] = hours is not None and row["since"] + hours * HOUR_S < now
-        row["since"] = format_instant(row["since"])
-    others = [] if claim else [row for name, one in found.items() for row in _others(name, one)]
-    answer = {"claims": held, "cleaning": waiting, "others": others, "facts_since": since}
+        answer = show_nodes(target, max(wall_clock(), target.state.now), pool=pool, claim=claim)
+    if isinstance(answer, Refused):
+        raise RefusedByRule(answer)
     emit(json_, answer, lambda out: _draw_nodes(out, answer))
-
-
-def _unknown_claim(claim: str, known: list[str]) -> Problem:
-    return Problem(
-        where="--claim",
-        code="unknown_claim",
-        message=f"no nodes are assigned to {claim!r}",
-        remedy=f"claims are {', '.join(known) or 'none yet'}",
-    )
-
-
-def _held(row: Mapping[str, Any], nodes: Nodes) -> dict[str, Any]:
-    places = {name: i for i, name in enumerate(nodes.claims)}
-    numbers = np.flatnonzero(nodes.claim == places.get(row["claim"], len(places)))
-    return {**row, "nodes": _named(row["pool"], numbers)}
-
-
-def _named(pool: str, numbers: Ints) -> str:
-    return f"{pool}[{format_nodes(numbers)}]" if len(numbers) else ""
-
-
-def _waiting(pool: str, nodes: Nodes) -> list[dict[str, Any]]:
-    """Nodes to be cleaned, by who was on them and since when."""
-    numbers = np.flatnonzero(nodes.state == NodeState.CLEANING)
-    groups, which = np.unique(
-        np.stack([nodes.since[numbers], nodes.holder[numbers]]), axis=1, return_inverse=True
-    )
-    return [
-        {
-            "pool": pool,
-            "nodes": _named(pool, numbers[which == i]),
-            "count": int((which == i).sum()),
-            "holder": nodes.holders[holder],
-            "since": since,
-        }
-        for i, (since, holder) in enumerate(groups.T.tolist())
-    ]
-
-
-def _others(pool: str, nodes: Nodes) -> list[dict[str, Any]]:
-    found = []
-    for state in (NodeState.FREE, NodeState.SPARE, NodeState.FAILED, NodeState.ABSENT):
-        numbers = np.flatnonzero(nodes.state == state)
-        if len(numbers):
-            found.append(
-                {
-                    "pool": pool,
-                    "state": state.name.lower(),
-                    "count": len(numbers),
-                    "nodes": _named(pool, numbers),
-                }
-            )
-    return found
 
 
 def _draw_nodes(out: Console, answer: Mapping[str, Any]) -> None:

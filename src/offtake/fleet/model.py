@@ -99,7 +99,9 @@ class Pool(Declared):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derate(Declared):
-    """GPUs of a pool that are planned not to be usable (spares, maintenance), on whole local days.
+    """GPUs of a pool that are planned not to be usable, such as maintenance, on whole local days.
+
+    Nodes held back for others that fail are `Topology.spares`.
 
     `through` is the last day included; None means for ever.
     """

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offtake.base.months import local_midnight, plus_days
 from offtake.fleet.model import Delivery, Fleet, Pool
+
+Blocks: TypeAlias = tuple[tuple[str, int], ...]
+"""Blocks in the order of the file, and how many numbers each takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,30 +42,42 @@ class Layout:
         return domain, unit, failure
 
 
-def blocks_of(pool: Pool, deliveries: Sequence[Delivery] = ()) -> tuple[tuple[str, int], ...]:
-    """Each block with the numbers it takes: as many as planned, or as came if those are more.
+def blocks_of(
+    pool: Pool, deliveries: Sequence[Delivery] = (), numbered: Mapping[str, int] = MappingProxyType({})
+) -> Blocks:
+    """Each block with how many numbers it takes: as many as planned, or as came if those are more.
 
     More that came are rounded up to whole domains, so that the next block begins a domain of its own.
+
+    Args:
+        pool: whose blocks.
+        deliveries: what is known of their arrival.
+        numbered: numbers that blocks have taken before; a block never has fewer.
     """
     came = {d.build_out: sum(nodes for _, nodes in d.steps) for d in deliveries if d.pool == pool.id}
     per = pool.topology.nodes_per_domain
     return tuple(
-        (block.id, -(-max(block.nodes, came.get(block.id, 0)) // per) * per) for block in pool.build_out
+        (block.id, max(-(-max(block.nodes, came.get(block.id, 0)) // per) * per, numbered.get(block.id, 0)))
+        for block in pool.build_out
     )
 
 
-def layout_of(pool: Pool, deliveries: Sequence[Delivery] = ()) -> Layout:
+def layout_of(pool: Pool, blocks: Blocks) -> Layout:
     """The numbering of a pool's nodes."""
     topology = pool.topology
     unit = topology.domains_per_unit and topology.domains_per_unit * topology.nodes_per_domain
     failure = unit and topology.units_per_failure_domain and topology.units_per_failure_domain * unit
-    nodes = sum(count for _, count in blocks_of(pool, deliveries))
     return Layout(
-        nodes=nodes, per_domain=topology.nodes_per_domain, per_unit=unit, per_failure_domain=failure
+        nodes=sum(count for _, count in blocks),
+        per_domain=topology.nodes_per_domain,
+        per_unit=unit,
+        per_failure_domain=failure,
     )
 
 
-def in_service(fleet: Fleet, pool: Pool, deliveries: Sequence[Delivery], at: int) -> NDArray[np.bool_]:
+def in_service(
+    fleet: Fleet, pool: Pool, deliveries: Sequence[Delivery], blocks: Blocks, at: int
+) -> NDArray[np.bool_]:
     """Which nodes are installed at an instant: of each block the first so many, until it is retired.
 
     Shapes: bool[nodes of the layout].
@@ -68,7 +85,7 @@ def in_service(fleet: Fleet, pool: Pool, deliveries: Sequence[Delivery], at: int
     zone = fleet.site_of(pool).time_zone
     actual = {d.build_out: d for d in deliveries if d.pool == pool.id}
     parts = []
-    for block, (_, numbers) in zip(pool.build_out, blocks_of(pool, deliveries), strict=True):
+    for block, (_, numbers) in zip(pool.build_out, blocks, strict=True):
         delivery = actual.get(block.id)
         steps = delivery.steps if delivery else ((local_midnight(block.in_service, zone), block.nodes),)
         there = sum(nodes for start, nodes in steps if start <= at)

@@ -103,12 +103,12 @@ def _spares(nodes: Nodes, spares: int) -> Bools:
     spare = np.zeros(nodes.layout.nodes, dtype=np.bool_)
     failure = nodes.layout.sizes()[2]
     groups = -(-nodes.layout.nodes // failure)
-    failed = _count(np.flatnonzero(nodes.failed & nodes.in_service) // failure, groups)
+    failed = np.bincount(np.flatnonzero(nodes.failed & nodes.in_service) // failure, minlength=groups)
     wanted = max(0, spares - int(failed.sum()))
     found = np.flatnonzero(nodes.clean)
     if not wanted or not found.size:
         return spare
-    there = np.flatnonzero(_count(np.flatnonzero(nodes.in_service) // failure, groups))
+    there = np.unique(np.flatnonzero(nodes.in_service) // failure)
     quota = np.zeros(groups, dtype=np.int64)
     quota[there] = spares // len(there)
     quota[there[: spares % len(there)]] += 1
@@ -121,10 +121,6 @@ def _spares(nodes: Nodes, spares: int) -> Bools:
     beyond = _place_in_run(found // failure) - quota[found // failure]
     spare[found[np.argsort(beyond, kind="stable")[:wanted]]] = True
     return spare
-
-
-def _count(groups: Ints, length: int) -> Ints:
-    return np.bincount(groups, minlength=length)
 
 
 def _given(nodes: Nodes, owner: Ints, wanted: Ints) -> tuple[Ints, Ints]:

@@ -70,9 +70,9 @@ class Nodes:
 
     @property
     def state(self) -> Ints:
-        """NodeState of each; the first that applies of absent, failed, held, cleaning, spare, free."""
-        conditions = (~self.in_service, self.failed, self.claim != NONE, self.holder != NONE, self.spare)
-        states = (NodeState.ABSENT, NodeState.FAILED, NodeState.HELD, NodeState.CLEANING, NodeState.SPARE)
+        """NodeState of each; the first that applies of failed, absent, held, cleaning, spare, free."""
+        conditions = (self.failed, ~self.in_service, self.claim != NONE, self.holder != NONE, self.spare)
+        states = (NodeState.FAILED, NodeState.ABSENT, NodeState.HELD, NodeState.CLEANING, NodeState.SPARE)
         return np.select(conditions, [np.int64(state) for state in states], np.int64(NodeState.FREE))
 
 

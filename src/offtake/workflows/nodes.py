@@ -17,7 +17,7 @@ from offtake.placement.model import NONE, Ints, Nodes
 from offtake.placement.ranges import format_nodes, parse_nodes
 from offtake.store.fact import Fact
 from offtake.workflows.book import Book
-from offtake.workflows.place import FAILED, SANITISED, nodes_of
+from offtake.workflows.place import FAILED, SANITISED, nodes_of, renumbered
 from offtake.workflows.record import Known, Outcome, record
 from offtake.workflows.view import fleet_of
 
@@ -36,14 +36,17 @@ def record_nodes(
         now: the present instant.
         said: what else the fact says: why, or the evidence.
 
-    Refusals: `in_the_future`; `failed_already`, `not_failed`; for cleaning `held`, `clean_already`,
-    `too_early` where the last holder left later, `used_evidence` where the same evidence was given for an
-    earlier cleaning.
+    Refusals: `renumbered`, `in_the_future`; `failed_already`, `not_failed`; for cleaning `held`,
+    `clean_already`, `too_early` where the last holder left later, `used_evidence` where the same evidence
+    was given for an earlier cleaning.
 
     Raises:
         BadInput: if there is no such pool or node.
     """
     with book.writing():
+        moved = renumbered(book)
+        if moved is not None:
+            return moved
         owner, numbers = _named(book, pool, nodes)
         if at > now:
             return Refused(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from offtake.base.errors import ClockBackwards, ensure
 from offtake.base.outcome import Refused
 from offtake.base.time import Interval, format_instant
 from offtake.fleet.model import Pool
-from offtake.fleet.nodes import blocks_of, in_service, layout_of
+from offtake.fleet.nodes import Blocks, blocks_of, in_service, layout_of
 from offtake.placement.assign import assign
 from offtake.placement.figures import ClaimFigures, PoolFigures, figures
 from offtake.placement.model import (
@@ -33,7 +34,7 @@ from offtake.store.fact import Fact
 from offtake.store.lake import Columns, manifest_of
 from offtake.workflows.allocate import held_rows, precedence_of
 from offtake.workflows.book import Book, OpenBook
-from offtake.workflows.state import Body
+from offtake.workflows.state import Body, State
 from offtake.workflows.view import claims_in, deliveries_of, fleet_of
 
 FAILED, RESTORED, SANITISED = "node.failed", "node.restored", "node.sanitised"
@@ -47,12 +48,14 @@ class Placed:
     Attributes:
         assignments: by pool.
         figures: by pool.
+        body: figures of every pool and claim as plain values, as a fact says them.
         fact: what is to be recorded, or None where the book says so already.
         rows: the table that the fact names.
     """
 
     assignments: Mapping[str, Assignment]
     figures: Mapping[str, PoolFigures]
+    body: Body
     fact: Fact | None
     rows: Columns
 
@@ -84,7 +87,7 @@ def decide_placement(book: OpenBook, now: int) -> Placed | Refused:
     Refusals: `no_plan` where none covers `now` or what it rests on has changed since, `renumbered` where the
     fleet's blocks no longer give nodes the numbers under which they are held.
     """
-    refused = _unplanned(book, now) or _renumbered(book)
+    refused = _unplanned(book, now) or renumbered(book)
     if refused is not None:
         return refused
     wants = _wants(book, now)
@@ -100,7 +103,7 @@ def decide_placement(book: OpenBook, now: int) -> Placed | Refused:
     fact = Fact(kind="nodes.assigned", id=str(now), effective_at=now, recorded_at=now, body=body)
     known = book.state.body("assigned", "nodes")
     same = known is not None and _lasting(known) == _lasting(body)
-    return Placed(assignments=assignments, figures=found, fact=None if same else fact, rows=rows)
+    return Placed(assignments=assignments, figures=found, body=body, fact=None if same else fact, rows=rows)
 
 
 def _unplanned(book: OpenBook, now: int) -> Refused | None:
@@ -113,30 +116,49 @@ def _unplanned(book: OpenBook, now: int) -> Refused | None:
     return Refused(code="no_plan", sentence=f"{what} at {format_instant(now)}; run `offtake tick` first")
 
 
-def _renumbered(book: OpenBook) -> Refused | None:
-    """A pool that has gone is refused, too: coming back, its nodes would pass for clean."""
-    known = book.state.body("assigned", "nodes")
-    deliveries = deliveries_of(book.state)
-    now = {pool.id: blocks_of(pool, deliveries) for pool in fleet_of(book.state).pool}
-    for entry in known["pools"] if known else ():
-        old = [(str(block), int(nodes)) for block, nodes in entry["blocks"]]
-        new = now.get(entry["pool"], ())
-        kept = list(new[: len(old)])
-        grown = (
-            kept[:-1] == old[:-1] and kept[-1:] and kept[-1][0] == old[-1][0] and kept[-1][1] >= old[-1][1]
-        )
-        if not grown:
+def renumbered(book: OpenBook) -> Refused | None:
+    """Nodes keep the numbers under which they were assigned: only a last block grows, or new ones follow.
+
+    A pool that has gone is refused, too: coming back, its nodes would pass for clean.
+    """
+    now = _blocks(book)
+    for pool, numbered in _numbered(book.state).items():
+        old, new = tuple(numbered.items()), now.get(pool, ())
+        if _starts(new)[: len(old)] != _starts(old):
             return Refused(
                 code="renumbered",
-                sentence=f"pool {entry['pool']}: its nodes were numbered through {_blocks(old)}, and now are "
-                f"through {_blocks(new)}; keep blocks in their order and size, say `retired` for what is "
-                "gone, and add new blocks at the end",
-                facts={"pool": str(entry["pool"])},
+                sentence=f"pool {pool}: its nodes were numbered through {_listed(old)}, and now are through "
+                f"{_listed(new)}; keep blocks in their order, say `retired` for what is gone, and put what "
+                "is new into a block at the end",
+                facts={"pool": pool},
             )
     return None
 
 
-def _blocks(blocks: Sequence[tuple[str, int]]) -> str:
+def _blocks(book: OpenBook) -> dict[str, Blocks]:
+    """Of each pool the blocks, none with fewer numbers than it has had."""
+    numbered, deliveries = _numbered(book.state), deliveries_of(book.state)
+    return {
+        pool.id: blocks_of(pool, deliveries, numbered.get(pool.id, {})) for pool in fleet_of(book.state).pool
+    }
+
+
+def _numbered(state: State) -> dict[str, dict[str, int]]:
+    """Of each pool the blocks as they were numbered last."""
+    known = state.body("assigned", "nodes")
+    return {
+        str(entry["pool"]): {str(block): int(nodes) for block, nodes in entry["blocks"]}
+        for entry in (known["pools"] if known else ())
+    }
+
+
+def _starts(blocks: Blocks) -> list[tuple[str, int]]:
+    """Each block with its first number."""
+    firsts = accumulate((nodes for _, nodes in blocks), initial=0)
+    return [(block, first) for (block, _), first in zip(blocks, firsts, strict=False)]
+
+
+def _listed(blocks: Blocks) -> str:
     return ", ".join(f"{block} ({nodes})" for block, nodes in blocks) or "nothing"
 
 
@@ -158,10 +180,13 @@ def _wants(book: OpenBook, now: int) -> dict[str, list[Want]]:
 
 
 def nodes_of(book: OpenBook, pool: Pool, now: int) -> Nodes:
-    """The nodes of a pool as they were last assigned, with what has happened to them since."""
-    deliveries = deliveries_of(book.state)
-    layout = layout_of(pool, deliveries)
-    nodes = new_nodes(layout, in_service(fleet_of(book.state), pool, deliveries, now))
+    """The nodes of a pool as they were last assigned, with what has happened to them since.
+
+    Only where they aren't `renumbered`.
+    """
+    blocks = _blocks(book)[pool.id]
+    there = in_service(fleet_of(book.state), pool, deliveries_of(book.state), blocks, now)
+    nodes = new_nodes(layout_of(pool, blocks), there)
     known = book.state.body("assigned", "nodes")
     if known is not None:
         nodes = _with_rows(nodes, pool.id, book.lake.load(known["nodes"]))
@@ -224,13 +249,13 @@ def _rows(pools: Mapping[str, Nodes]) -> Columns:
 
 
 def _body(book: OpenBook, found: Mapping[str, PoolFigures], rows: Columns) -> dict[str, Any]:
-    deliveries = deliveries_of(book.state)
+    blocks = _blocks(book)
     return {
         "nodes": manifest_of(rows),
         "pools": [
             {
                 "pool": pool.id,
-                "blocks": [list(block) for block in blocks_of(pool, deliveries)],
+                "blocks": [list(block) for block in blocks[pool.id]],
                 "states": {state.name.lower(): n for state, n in found[pool.id].states.items()},
                 "spares_wanted": found[pool.id].spares_wanted,
                 "domains_split": found[pool.id].domains_split,
@@ -238,11 +263,11 @@ def _body(book: OpenBook, found: Mapping[str, PoolFigures], rows: Columns) -> di
             }
             for pool in fleet_of(book.state).pool
         ],
-        "claims": [{"pool": pool, **plain(claim)} for pool, one in found.items() for claim in one.claims],
+        "claims": [{"pool": pool, **_plain(claim)} for pool, one in found.items() for claim in one.claims],
     }
 
 
-def plain(claim: ClaimFigures) -> dict[str, Any]:
+def _plain(claim: ClaimFigures) -> dict[str, Any]:
     """A claim's figures as plain values."""
     found = {name: getattr(claim, name) for name in ClaimFigures.__dataclass_fields__ if name != "reasons"}
     reasons = [{"code": str(code), "sentence": sentence} for code, sentence in claim.reasons]
