@@ -210,7 +210,7 @@ def plan_horizon(
         ValueError: for an empty window, an id that appears twice, an unknown pool, a claim whose pools have
             nodes of different sizes (`plan_allocation` plans those), or parts of nodes in `previous`.
     """
-    _check(wanted, pools, window)
+    check_all(wanted, pools, window)
     times = merged_times([*(w.claim.gpus for w in wanted), *(p.available for p in pools)], window)
     task = _Task(wanted=wanted, pools=pools, times=times, previous=previous or {})
     best, prices = task.walk(0, None)
@@ -555,7 +555,12 @@ def _changed(values: Counts) -> dict[int, list[tuple[int, int]]]:
     return found
 
 
-def _check(wanted: Sequence[Wanted], pools: Sequence[Supply], window: Interval) -> None:
+def check_all(wanted: Sequence[Wanted], pools: Sequence[Supply], window: Interval) -> None:
+    """Refuse an empty window, an id that appears twice, and what `check_pools` refuses.
+
+    Raises:
+        ValueError: saying which.
+    """
     if not window.seconds:
         raise ValueError(f"there is nothing to plan in an empty window: {window}")
     for ids, what in (([w.claim.id for w in wanted], "claim"), ([p.id for p in pools], "pool")):

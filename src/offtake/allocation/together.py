@@ -1,0 +1,488 @@
+"""Accept or reject a set of candidate deals together, so that what is served in full is worth most.
+
+Firm claims that stand are served in full, or as far as they could be without any candidate. An accepted deal
+is served in full for its whole term; one that can't be is never accepted. What is left serves other claims by
+worth. Nodes are whole and stay where they are between resets; a deal may have to be whole in one pool.
+
+A mixed-integer program (HiGHS) chooses the quantities: a whole number of each claim's bands of nodes in each
+pool (see `stays`), and a nought or one for each candidate. Worth and capacity are then recounted in whole
+numbers. Stopped early, it still answers with the best found and a proved bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil
+from typing import Any
+
+import highspy
+import numpy as np
+from numpy.typing import NDArray
+
+from offtake.allocation.horizon import Counts, Wanted, check_all
+from offtake.allocation.model import Supply
+from offtake.allocation.stays import SCALE, Floats, Model, Piece, Use, bands, capacity_rows, epochs, rooms
+from offtake.base.curve import Curve, merged_times
+from offtake.base.errors import ensure
+from offtake.base.time import HOUR_S, Interval
+from offtake.claims.model import Firmness
+
+_INF = highspy.kHighsInf
+_NEAR = 1e-6
+_EXACT = 10**9
+"""A worth from the solver is right to a part in so many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A deal that may be accepted; its penalty doesn't count, since it is served in full or not at all.
+
+    Attributes:
+        wanted: its claim and what a GPU-hour of it earns.
+        whole: whether it must run in one pool; else it may be split over its pools.
+    """
+
+    wanted: Wanted
+    whole: bool = False
+
+
+class Against(StrEnum):
+    """Why a candidate is rejected.
+
+    `NO_ROOM`: it can't be served in full beside firm claims, whatever else gave way. `WORTH_LESS`: what would
+    have to give way is worth more. `NOT_PROVED`: it might be worth more, but by less than the gap that is
+    left; solve longer.
+    """
+
+    NO_ROOM = "no_room"
+    WORTH_LESS = "worth_less"
+    NOT_PROVED = "not_proved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """GPUs that a pool lacks over an interval, at most at once."""
+
+    pool: str
+    interval: Interval
+    gpus: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Displaced:
+    """GPU-seconds that a claim or an accepted deal would lose."""
+
+    claim: str
+    gpu_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A candidate that isn't accepted.
+
+    Attributes:
+        claim: its id.
+        why: the reason.
+        short: the pools and intervals that lack GPUs for it: beside firm claims if there is no room, else
+            beside firm claims and the deals accepted. One way of placing all; empty if other claims only
+            would have to give way.
+        displaces: who would lose what if it were accepted; nobody if there is no room.
+        loss: what the whole would lose at least, in millionths times 3,600; 0 if there is no room.
+    """
+
+    claim: str
+    why: Against
+    short: tuple[Lack, ...]
+    displaces: tuple[Displaced, ...]
+    loss: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Choice:
+    """Which candidates to accept, and where everything goes.
+
+    Shapes: K segments, R runs.
+
+    Units: GPUs; worth in millionths of a major unit, times 3,600.
+
+    Attributes:
+        times: int64[K+1].
+        claims: ids of the claims that stand, then of the candidates.
+        pools: ids.
+        accepted: ids of candidates, in the order given, with what each earns.
+        rejected: the others, in the order given.
+        already_short: firm claims that couldn't be served in full even without a candidate, and by how much.
+        runs: int64[R, 5]: claim, pool, first segment, last segment (exclusive), GPUs in whole nodes.
+        objective: worth of what is served, less penalties of claims that stand.
+        bound: no choice can have more.
+    """
+
+    times: Counts
+    claims: tuple[str, ...]
+    pools: tuple[str, ...]
+    accepted: Mapping[str, int]
+    rejected: tuple[Rejected, ...]
+    already_short: tuple[Displaced, ...]
+    runs: Counts
+    objective: int
+    bound: int
+
+    @property
+    def gap(self) -> Fraction:
+        """How far the objective is below the bound, as a part of the bound."""
+        return Fraction(self.bound - self.objective, abs(self.bound)) if self.bound else Fraction(0)
+
+    def held(self, claim: str, pool: str) -> Curve:
+        """GPUs of a pool that a claim holds, in whole nodes."""
+        own = self.runs[
+            (self.runs[:, 0] == self.claims.index(claim)) & (self.runs[:, 1] == self.pools.index(pool))
+        ]
+        return Curve.from_records(self.times[own[:, 2]], self.times[own[:, 3]], own[:, 4])
+
+
+def choose_deals(
+    standing: Sequence[Wanted],
+    candidates: Sequence[Candidate],
+    pools: Sequence[Supply],
+    window: Interval,
+    *,
+    resets: Sequence[int] = (),
+    seconds: float = 60.0,
+    gap: float = 1e-4,
+) -> Choice:
+    """The candidates that are worth most together with what stands.
+
+    Args:
+        standing: claims as they stand; firm ones are served first, others by worth.
+        candidates: deals to decide on; their whole terms must lie in the window.
+        pools: every pool that a claim names.
+        window: half-open, not empty.
+        resets: instants at which everything may be placed anew; none: what is placed stays.
+        seconds: solving stops after this, with the best found; which that is then depends on the machine.
+        gap: solving stops this near to the bound, as a part of it; 0 for the best.
+
+    Raises:
+        ValueError: as `plan_horizon` does, and for a candidate that asks for nothing or runs outside the
+            window.
+        TimeoutError: if firm claims couldn't be placed in time.
+    """
+    check_all([*standing, *(one.wanted for one in candidates)], pools, window)
+    for one in candidates:
+        claim = one.wanted.claim
+        inside = claim.gpus.restrict(window)
+        if inside != claim.gpus or not len(inside.times):
+            what = "runs outside the window" if len(claim.gpus.times) else "asks for nothing"
+            raise ValueError(f"candidate {claim.id} {what}; its whole term must be planned")
+    return _Task(standing, candidates, pools, window, resets).choice(seconds, gap)
+
+
+class _Task:
+    """Columns of the program and what they mean.
+
+    Shapes: N pieces, J candidates, K segments, P pools.
+    """
+
+    def __init__(
+        self,
+        standing: Sequence[Wanted],
+        candidates: Sequence[Candidate],
+        pools: Sequence[Supply],
+        window: Interval,
+        resets: Sequence[int],
+    ) -> None:
+        self.all = [*standing, *(one.wanted for one in candidates)]
+        self.stand, self.candidates, self.pools = len(standing), candidates, pools
+        inside = [at for at in resets if window.start < at < window.end]
+        curves = [*(one.claim.gpus for one in self.all), *(pool.available for pool in pools)]
+        self.times = np.unique(
+            np.concatenate([merged_times(curves, window), np.array(inside, dtype=np.int64)])
+        )
+        self.spans = epochs(self.times, inside)
+        index = {pool.id: p for p, pool in enumerate(pools)}
+        self.eligible = [[index[pool] for pool in one.claim.pools] for one in self.all]
+        self.node = [pools[own[0]].gpus_per_node for own in self.eligible]
+        self.room = rooms(pools, self.times)
+        split = [c < self.stand or not candidates[c - self.stand].whole for c in range(len(self.all))]
+        self.pieces = [p for p in bands(self.all, self.times, self.spans, self.node) if split[p.claim]]
+        lengths = np.diff(self.times)
+        self.asked = [int(one.claim.gpus.at(self.times[:-1]) @ lengths) for one in self.all]
+        self._build()
+
+    def _build(self) -> None:
+        """Columns: pieces by pool, then one for each candidate, and one for each pool of a whole one."""
+        penalties = sum(one.penalty * self.asked[c] for c, one in enumerate(self.all[: self.stand]))
+        self.model = model = Model(fixed=-penalties / SCALE)
+        self.parts: list[tuple[Piece, int, int]] = []
+        self.uses: list[list[Use]] = [[] for _ in self.pools]
+        self.firm_rows: list[tuple[Piece, int]] = []
+        self.accept = [
+            model.column(self._weight(c) * self.asked[c] / SCALE, 1.0, whole=True)
+            for c in range(self.stand, len(self.all))
+        ]
+        for piece in self.pieces:
+            self._add(piece)
+        self.wholes: dict[int, list[int]] = {}
+        for j, one in enumerate(self.candidates):
+            if one.whole:
+                self._add_whole(self.stand + j)
+        self.choices = len(model.rows)
+        for p, uses in enumerate(self.uses):
+            for k, columns, taken in capacity_rows(uses, self.room[:, p], self.spans, model.upper):
+                model.rows.append((-_INF, float(self.room[k, p]), columns.tolist(), taken.tolist()))
+
+    def _weight(self, c: int) -> int:
+        """What a GPU-hour served is worth more than one that isn't."""
+        return self.all[c].value + (self.all[c].penalty if c < self.stand else 0)
+
+    def _add(self, piece: Piece) -> None:
+        c = piece.claim
+        worth = self._weight(c) * piece.gpu_seconds / SCALE if c < self.stand else 0.0
+        columns = [self._part(piece, p, worth, float(piece.units)) for p in self.eligible[c]]
+        ones = [1.0] * len(columns)
+        if c >= self.stand:
+            accept = self.accept[c - self.stand]
+            self.model.rows.append((0.0, 0.0, [*columns, accept], [*ones, -float(piece.units)]))
+            return
+        if self.is_firm(c):
+            self.firm_rows.append((piece, len(self.model.rows)))
+        self.model.rows.append((-_INF, float(piece.units), columns, ones))
+
+    def _add_whole(self, c: int) -> None:
+        gpus = self.all[c].claim.gpus.at(self.times[:-1])
+        some = np.flatnonzero(gpus)
+        first, last = int(some[0]), int(some[-1]) + 1
+        piece = Piece(
+            claim=c,
+            first=first,
+            last=last,
+            units=1,
+            use=-(-gpus[first:last] // self.node[c]),
+            gpu_seconds=self.asked[c],
+        )
+        columns = [self._part(piece, p, 0.0, 1.0) for p in self.eligible[c]]
+        self.wholes[c - self.stand] = columns
+        accept = self.accept[c - self.stand]
+        self.model.rows.append((0.0, 0.0, [*columns, accept], [*([1.0] * len(columns)), -1.0]))
+
+    def _part(self, piece: Piece, pool: int, worth: float, upper: float) -> int:
+        column = self.model.column(worth, upper, whole=True)
+        self.parts.append((piece, pool, column))
+        self.uses[pool].append((column, piece.first, piece.last, piece.use))
+        return column
+
+    def is_firm(self, c: int) -> bool:
+        """Whether a claim stands and must be served in full."""
+        return c < self.stand and self.all[c].claim.firmness is Firmness.FIRM
+
+    def choice(self, seconds: float, gap: float) -> Choice:
+        """Firm claims alone; then everything; then why not."""
+        start, short = self._firm_alone(seconds)
+        highs = self.model.loaded(relaxed=False, options={"mip_rel_gap": gap, "time_limit": seconds})
+        given = highspy.HighsSolution()
+        given.col_value = start.tolist()
+        highs.setSolution(given)
+        highs.run()
+        units = np.rint(_values(highs)).astype(np.int64)
+        objective = self._objective(units)
+        bound = max(objective, ceil(highs.getInfo().mip_dual_bound * SCALE))
+        accepted = {
+            self.all[self.stand + j].claim.id: self.all[self.stand + j].value * self.asked[self.stand + j]
+            for j, column in enumerate(self.accept)
+            if units[column]
+        }
+        return Choice(
+            times=self.times,
+            claims=tuple(one.claim.id for one in self.all),
+            pools=tuple(pool.id for pool in self.pools),
+            accepted=accepted,
+            rejected=_Reasons(self, units, objective, bound).all(),
+            already_short=short,
+            runs=self._runs(units),
+            objective=objective,
+            bound=bound,
+        )
+
+    def _firm_alone(self, seconds: float) -> tuple[Floats, tuple[Displaced, ...]]:
+        """Place firm claims without anything else, and from now on ask for as much of each."""
+        highs = self.model.loaded(relaxed=False, options={"mip_rel_gap": 0.0, "time_limit": seconds})
+        firm = {column for piece, _, column in self.parts if self.is_firm(piece.claim)}
+        others = np.array([c for c in range(len(self.model.cost)) if c not in firm], dtype=np.int32)
+        highs.changeColsBounds(len(others), others, np.zeros(len(others)), np.zeros(len(others)))
+        highs.run()
+        if highs.getInfo().primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
+            raise TimeoutError(f"firm claims weren't placed within {seconds:g} seconds; allow more")
+        values = np.rint(_values(highs))
+        lacking: dict[int, int] = {}
+        for piece, row in self.firm_rows:
+            _, upper, columns, ones = self.model.rows[row]
+            placed = float(values[np.array(columns)].sum())
+            self.model.rows[row] = (placed, upper, columns, ones)
+            missing = piece.units - round(placed)
+            lacking[piece.claim] = lacking.get(piece.claim, 0) + missing * piece.gpu_seconds
+        short = tuple(
+            Displaced(claim=self.all[c].claim.id, gpu_seconds=lost)
+            for c, lost in sorted(lacking.items())
+            if lost
+        )
+        return values, short
+
+    def served(self, values: NDArray[np.int64] | Floats) -> list[int]:
+        """GPU-seconds that each claim gets."""
+        found = [0] * len(self.all)
+        for piece, _, column in self.parts:
+            if values[column] > _NEAR:
+                found[piece.claim] += round(float(values[column]) * piece.gpu_seconds)
+        return found
+
+    def used(self, values: NDArray[np.int64] | Floats) -> NDArray[Any]:
+        """Nodes taken in each segment of each pool, [K, P]; whole if the values are."""
+        used: NDArray[Any] = np.zeros(self.room.shape, dtype=values.dtype)
+        for piece, pool, column in self.parts:
+            if values[column] > _NEAR:
+                used[piece.first : piece.last, pool] += values[column] * piece.use
+        return used
+
+    def _objective(self, units: NDArray[np.int64]) -> int:
+        """Worth in whole numbers; also checks every rule."""
+        ensure(bool((self.used(units) <= self.room).all()), "a pool would give more than it has")
+        got = [0] * len(self.all)
+        for piece, _, column in self.parts:
+            got[piece.claim] += int(units[column]) * piece.gpu_seconds
+        for j, column in enumerate(self.accept):
+            whole = self.asked[self.stand + j] * int(units[column])
+            ensure(got[self.stand + j] == whole, "an accepted deal isn't served in full")
+        for piece, row in self.firm_rows:
+            lower, upper, columns, _ = self.model.rows[row]
+            placed = int(units[np.array(columns)].sum())
+            ensure(lower <= placed <= upper, f"firm claim {self.all[piece.claim].claim.id} would lose nodes")
+        earned = sum(one.value * got[c] for c, one in enumerate(self.all))
+        return earned - sum(
+            one.penalty * (self.asked[c] - got[c]) for c, one in enumerate(self.all[: self.stand])
+        )
+
+    def _runs(self, units: NDArray[np.int64]) -> Counts:
+        held: dict[tuple[int, int], Counts] = {}
+        for piece, pool, column in self.parts:
+            if units[column]:
+                own = held.setdefault((piece.claim, pool), np.zeros(len(self.room), dtype=np.int64))
+                own[piece.first : piece.last] += units[column] * piece.use * self.node[piece.claim]
+        found = [
+            (c, p, first, last, gpus)
+            for (c, p), own in sorted(held.items())
+            for first, last, gpus in _steps(own)
+        ]
+        return np.array(found, dtype=np.int64).reshape(-1, 5)
+
+
+class _Reasons:
+    """Why candidates are rejected: the linear program in which one of them must be served.
+
+    It may part nodes and deals, so what it loses against the choice is the least that could be lost.
+    """
+
+    def __init__(self, task: _Task, units: NDArray[np.int64], objective: int, bound: int) -> None:
+        self.task, self.objective = task, objective
+        self.noise = max(abs(objective), abs(bound)) // _EXACT
+        self.proved = bound - objective <= self.noise
+        self.taken = [j for j, column in enumerate(task.accept) if units[column]]
+        self.got = task.served(units)
+        self.relaxed = task.model.loaded(relaxed=True, options={"solver": "simplex"})
+        self.overfull = self._overfull().loaded(relaxed=True, options={"solver": "simplex"})
+
+    def _overfull(self) -> Model:
+        """Firm claims and deals only; pools may give more than they have, and do so as little as possible."""
+        task = self.task
+        found = Model(cost=[0.0] * len(task.model.cost), upper=list(task.model.upper))
+        found.whole, found.rows = list(task.model.whole), task.model.rows[: task.choices]
+        for piece, _, column in task.parts:
+            if piece.claim < task.stand and not task.is_firm(piece.claim):
+                found.upper[column] = 0.0
+        for _, room, columns, taken in task.model.rows[task.choices :]:
+            beyond = found.column(-1.0, _INF, whole=False)
+            found.rows.append((-_INF, room, [*columns, beyond], [*taken, -1.0]))
+        return found
+
+    def all(self) -> tuple[Rejected, ...]:
+        """The reason for each that isn't taken."""
+        return tuple(self._reason(j) for j in range(len(self.task.accept)) if j not in self.taken)
+
+    def _reason(self, j: int) -> Rejected:
+        name = self.task.all[self.task.stand + j].claim.id
+        short: tuple[Lack, ...] = ()
+        values = self._best(self.relaxed, j, loose=False)
+        if values is None:
+            short = self._lacking(j, loose=False)
+            values = self._best(self.relaxed, j, loose=True)
+        if values is None:
+            short = self._lacking(j, loose=True)
+            return Rejected(claim=name, why=Against.NO_ROOM, short=short, displaces=(), loss=0)
+        model = self.task.model
+        loss = self.objective - round((model.fixed + float(values @ np.array(model.cost))) * SCALE)
+        certain = self.proved or loss > self.noise
+        return Rejected(
+            claim=name,
+            why=Against.WORTH_LESS if certain else Against.NOT_PROVED,
+            short=short,
+            displaces=self._displaced(values),
+            loss=max(0, loss),
+        )
+
+    def _best(self, highs: highspy.Highs, j: int, *, loose: bool) -> Floats | None:
+        """The best with a candidate served, beside deals taken or (loose) as much of them as pays."""
+        task = self.task
+        lower, upper = np.zeros(len(task.accept)), np.zeros(len(task.accept))
+        upper[self.taken] = 1.0
+        lower[self.taken] = 0.0 if loose else 1.0
+        lower[j] = upper[j] = 1.0
+        columns = np.array(task.accept, dtype=np.int32)
+        highs.changeColsBounds(len(columns), columns, lower, upper)
+        places = np.array(task.wholes.get(j, ()), dtype=np.int32)
+        found: list[tuple[float, Floats]] = []
+        for only in places.tolist() or [None]:
+            if only is not None:
+                one = (places == only).astype(np.float64)
+                highs.changeColsBounds(len(places), places, one, one)
+            highs.run()
+            if highs.getModelStatus() == highspy.HighsModelStatus.kOptimal:
+                found.append((highs.getInfo().objective_function_value, _values(highs)))
+        highs.changeColsBounds(len(places), places, np.zeros(len(places)), np.ones(len(places)))
+        return max(found, key=lambda one: one[0])[1] if found else None
+
+    def _lacking(self, j: int, *, loose: bool) -> tuple[Lack, ...]:
+        """Where pools would have to give more than they have, for firm claims and deals alone."""
+        values = self._best(self.overfull, j, loose=loose)
+        ensure(values is not None, "a pool that may give more than it has isn't enough")
+        over = np.maximum(self.task.used(np.asarray(values)) - self.task.room, 0)
+        return tuple(
+            Lack(
+                pool=pool.id,
+                interval=Interval(int(self.task.times[first]), int(self.task.times[last])),
+                gpus=gpus,
+            )
+            for p, pool in enumerate(self.task.pools)
+            for first, last, gpus in _steps(
+                np.ceil((over[:, p] - _NEAR) * pool.gpus_per_node).astype(np.int64)
+            )
+        )
+
+    def _displaced(self, values: Floats) -> tuple[Displaced, ...]:
+        lost = [
+            Displaced(claim=one.claim.id, gpu_seconds=had - has)
+            for one, had, has in zip(self.task.all, self.got, self.task.served(values), strict=True)
+            if had - has >= HOUR_S
+        ]
+        return tuple(sorted(lost, key=lambda one: (-one.gpu_seconds, one.claim)))
+
+
+def _steps(values: Counts) -> list[tuple[int, int, int]]:
+    """Runs of one value that isn't nought: first segment, last (exclusive), value."""
+    borders = np.flatnonzero(np.diff(values, prepend=0, append=0))
+    return [(first, last, int(values[first])) for first, last in pairwise(borders.tolist()) if values[first]]
+
+
+def _values(highs: highspy.Highs) -> Floats:
+    return np.asarray(highs.getSolution().col_value, dtype=np.float64)
