@@ -142,7 +142,7 @@ def worth_between(
                 (-highspy.kHighsInf, float(room[k, p] * pool.gpus_per_node), own.tolist(), taken.tolist())
             )
     rows = len(model.rows) - shares
-    if not model.cost:
+    if not model.cost:  # HiGHS has no optimum for a model without columns
         return round(model.fixed * SCALE), rows
     highs = model.loaded(relaxed=True, options=OPTIONS)
     highs.run()

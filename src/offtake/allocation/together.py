@@ -54,12 +54,14 @@ class Against(StrEnum):
     """Why a candidate is rejected.
 
     `NO_ROOM`: it can't be served in full beside firm claims, whatever else gave way. `WORTH_LESS`: what would
-    have to give way is worth more. `NOT_PROVED`: it might be worth more, but by less than the gap that is
-    left; solve longer.
+    have to give way is worth more. `NO_GAIN`: what would have to give way is worth as much, or it would have
+    to run on parts of nodes. `NOT_PROVED`: it might be worth more, but by less than the gap that is left;
+    solve longer.
     """
 
     NO_ROOM = "no_room"
     WORTH_LESS = "worth_less"
+    NO_GAIN = "no_gain"
     NOT_PROVED = "not_proved"
 
 
@@ -233,6 +235,8 @@ class _Task:
         for p, uses in enumerate(self.uses):
             for k, columns, taken in capacity_rows(uses, self.room[:, p], self.spans, model.upper):
                 model.rows.append((-_INF, float(self.room[k, p]), columns.tolist(), taken.tolist()))
+        if not model.cost:  # HiGHS has no optimum for a model without columns
+            model.column(0.0, 0.0, whole=True)
 
     def _weight(self, c: int) -> int:
         """What a GPU-hour served is worth more than one that isn't."""
@@ -286,9 +290,11 @@ class _Task:
         given.col_value = start.tolist()
         highs.setSolution(given)
         highs.run()
-        units = np.rint(_values(highs)).astype(np.int64)
+        found = _values(highs) if _feasible(highs) else start
+        units = np.rint(found).astype(np.int64)
         objective = self._objective(units)
-        bound = max(objective, ceil(highs.getInfo().mip_dual_bound * SCALE))
+        most = self.model.fixed + float(np.maximum(self.model.cost, 0) @ self.model.upper)
+        bound = max(objective, ceil(min(highs.getInfo().mip_dual_bound, most) * SCALE))
         accepted = {
             self.all[self.stand + j].claim.id: self.all[self.stand + j].value * self.asked[self.stand + j]
             for j, column in enumerate(self.accept)
@@ -313,7 +319,7 @@ class _Task:
         others = np.array([c for c in range(len(self.model.cost)) if c not in firm], dtype=np.int32)
         highs.changeColsBounds(len(others), others, np.zeros(len(others)), np.zeros(len(others)))
         highs.run()
-        if highs.getInfo().primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
+        if not _feasible(highs):
             raise TimeoutError(f"firm claims weren't placed within {seconds:g} seconds; allow more")
         values = np.rint(_values(highs))
         lacking: dict[int, int] = {}
@@ -422,10 +428,13 @@ class _Reasons:
             return Rejected(claim=name, why=Against.NO_ROOM, short=short, displaces=(), loss=0)
         model = self.task.model
         loss = self.objective - round((model.fixed + float(values @ np.array(model.cost))) * SCALE)
-        certain = self.proved or loss > self.noise
+        if loss > self.noise:
+            why = Against.WORTH_LESS
+        else:
+            why = Against.NO_GAIN if self.proved else Against.NOT_PROVED
         return Rejected(
             claim=name,
-            why=Against.WORTH_LESS if certain else Against.NOT_PROVED,
+            why=why,
             short=short,
             displaces=self._displaced(values),
             loss=max(0, loss),
@@ -456,17 +465,16 @@ class _Reasons:
         """Where pools would have to give more than they have, for firm claims and deals alone."""
         values = self._best(self.overfull, j, loose=loose)
         ensure(values is not None, "a pool that may give more than it has isn't enough")
-        over = np.maximum(self.task.used(np.asarray(values)) - self.task.room, 0)
+        over = self.task.used(np.asarray(values)) - self.task.room
+        times = self.task.times.tolist()
         return tuple(
             Lack(
                 pool=pool.id,
-                interval=Interval(int(self.task.times[first]), int(self.task.times[last])),
-                gpus=gpus,
+                interval=Interval(times[first], times[last]),
+                gpus=ceil((float(over[first:last, p].max()) - _NEAR) * pool.gpus_per_node),
             )
             for p, pool in enumerate(self.task.pools)
-            for first, last, gpus in _steps(
-                np.ceil((over[:, p] - _NEAR) * pool.gpus_per_node).astype(np.int64)
-            )
+            for first, last, _ in _steps((over[:, p] > _NEAR).astype(np.int64))
         )
 
     def _displaced(self, values: Floats) -> tuple[Displaced, ...]:
@@ -482,6 +490,11 @@ def _steps(values: Counts) -> list[tuple[int, int, int]]:
     """Runs of one value that isn't nought: first segment, last (exclusive), value."""
     borders = np.flatnonzero(np.diff(values, prepend=0, append=0))
     return [(first, last, int(values[first])) for first, last in pairwise(borders.tolist()) if values[first]]
+
+
+def _feasible(highs: highspy.Highs) -> bool:
+    found: bool = highs.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    return found
 
 
 def _values(highs: highspy.Highs) -> Floats:
