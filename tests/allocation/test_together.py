@@ -50,6 +50,10 @@ def levels(most: int, hours: int = HOURS) -> st.SearchStrategy[list[int]]:
     return st.lists(st.integers(0, most), min_size=hours, max_size=hours)
 
 
+def offer(one: Wanted, *, whole: bool = False, id_: str = "") -> Candidate:
+    return Candidate(id=id_ or one.claim.id, wanted=(one,), whole=whole)
+
+
 Business = tuple[list[Wanted], list[Candidate], list[Supply]]
 
 
@@ -66,10 +70,14 @@ def businesses(draw: st.DrawFn, *, most: int, standing: int, candidates: int, po
         for i in range(draw(st.integers(0, standing)))
     ]
     offered = [
-        Candidate(wanted=one(f"d{i}", Firmness.FIRM, 0), whole=draw(st.booleans()))
+        Candidate(
+            id=f"d{i}",
+            wanted=tuple(one(f"d{i}/{t}", Firmness.FIRM, 0) for t in range(draw(st.integers(1, 2)))),
+            whole=draw(st.booleans()),
+        )
         for i in range(draw(st.integers(1, candidates)))
     ]
-    offered = [one for one in offered if len(one.wanted.claim.gpus.times)]
+    offered = [deal for deal in offered if any(len(one.claim.gpus.times) for one in deal.wanted)]
     return stand, offered, [supply(name, draw(levels(3 * most // 2))) for name in names]
 
 
@@ -95,11 +103,11 @@ def best_if_placed_anew(
 ) -> int | None:
     """The most that firm claims and these deals earn with others, hour by hour; None if they don't fit."""
     found: list[int] = []
-    whole = [one for one in taken if one.whole]
-    for where in product(*(one.wanted.claim.pools for one in whole)):
+    whole = [one for deal in taken if deal.whole for one in deal.wanted]
+    for where in product(*(one.claim.pools for one in whole)):
         room = rooms_of(pools)
         for one, pool in zip(whole, where, strict=True):
-            room[pool] = [r - -(-g // NODE) for r, g in zip(room[pool], gpus_of(one.wanted), strict=True)]
+            room[pool] = [r - -(-g // NODE) for r, g in zip(room[pool], gpus_of(one), strict=True)]
         earned = [
             best_hour(stand, taken, {p: r[hour] for p, r in room.items()}, hour) for hour in range(HOURS)
         ]
@@ -112,11 +120,12 @@ def best_hour(
     stand: Sequence[Wanted], taken: Sequence[Candidate], room: Mapping[str, int], hour: int
 ) -> int | None:
     needs, earned, nodes = [], 0, []
-    for one in [*stand, *(deal.wanted for deal in taken)]:
+    placed = {one.claim.id for deal in taken if deal.whole for one in deal.wanted}
+    for one in [*stand, *(one for deal in taken for one in deal.wanted)]:
         gpus, own = gpus_of(one)[hour], frozenset(one.claim.pools)
         if one.claim.firmness is Firmness.FIRM:
             earned += one.value * gpus
-            if not any(deal.whole and deal.wanted is one for deal in taken):
+            if one.claim.id not in placed:
                 needs.append((own, -(-gpus // NODE)))
         else:
             earned -= one.penalty * gpus
@@ -137,7 +146,7 @@ def subsets(offered: Sequence[Candidate]) -> Iterator[list[Candidate]]:
 
 def check_rules(choice: Choice, business: Business) -> None:
     stand, offered, pools = business
-    every = [*stand, *(one.wanted for one in offered)]
+    every = [*stand, *(one for deal in offered for one in deal.wanted)]
     room = rooms_of(pools)
     for hour in range(HOURS):
         at = hour * HOUR_S
@@ -150,18 +159,18 @@ def check_rules(choice: Choice, business: Business) -> None:
             total = sum(choice.held(one.claim.id, pool).value_at(at) for pool in one.claim.pools)
             asked = gpus_of(one)[hour]
             assert total <= -(-asked // NODE) * NODE
-            if one.claim.id in choice.accepted or (
+            deal = one.claim.id.partition("/")[0]
+            if deal in choice.accepted or (
                 one in stand and one.claim.firmness is Firmness.FIRM and one.claim.id not in lost
             ):
                 assert total >= asked, "not in full"
-            if one not in stand and one.claim.id not in choice.accepted:
+            if one not in stand and deal not in choice.accepted:
                 assert not total
-    for deal in offered:
-        used = [p for p in deal.wanted.claim.pools if len(choice.held(deal.wanted.claim.id, p).times)]
-        assert len(used) <= 1 or not deal.whole
-    assert set(choice.accepted) | {one.claim for one in choice.rejected} == {
-        one.wanted.claim.id for one in offered
-    }
+    for deal_ in offered:
+        for one in deal_.wanted:
+            used = [pool for pool in one.claim.pools if len(choice.held(one.claim.id, pool).times)]
+            assert len(used) <= 1 or not deal_.whole
+    assert {*choice.accepted, *(one.id for one in choice.rejected)} == {one.id for one in offered}
 
 
 @settings(max_examples=150, deadline=None)
@@ -171,8 +180,7 @@ def test_placed_anew_every_hour_it_equals_enumeration(business: Business) -> Non
     choice = choose_deals(stand, offered, pools, WINDOW, resets=EVERY_HOUR, gap=0.0)
     check_rules(choice, business)
     worth = {
-        tuple(one.wanted.claim.id for one in taken): best_if_placed_anew(stand, taken, pools)
-        for taken in subsets(offered)
+        tuple(one.id for one in taken): best_if_placed_anew(stand, taken, pools) for taken in subsets(offered)
     }
     if worth[()] is None:
         assert choice.already_short
@@ -182,8 +190,8 @@ def test_placed_anew_every_hour_it_equals_enumeration(business: Business) -> Non
     assert choice.objective == best == worth[tuple(choice.accepted)]
     assert best <= choice.bound <= best + best // 10**6 + 1
     for one in choice.rejected:
-        assert (one.why is Against.NO_ROOM) == (worth[one.claim,] is None)
-        forced = [w for taken, w in worth.items() if one.claim in taken and w is not None]
+        assert (one.why is Against.NO_ROOM) == (worth[one.id,] is None)
+        forced = [w for taken, w in worth.items() if one.id in taken and w is not None]
         if forced:
             assert one.loss <= best - max(forced) + best // 10**6
         else:
@@ -195,12 +203,12 @@ def best_if_placed_once(
     stand: Sequence[Wanted], taken: Sequence[Candidate], pools: Sequence[Supply], spans: Sequence[range]
 ) -> int | None:
     """The same where each node stays for a span: every placement of every node is tried."""
-    deals = [one.wanted for one in taken]
+    deals = [(one, deal.whole) for deal in taken for one in deal.wanted]
     nodes: list[tuple[int, bool, list[tuple[str, list[int]]]]] = []
     fixed = 0
-    for one, whole in [*((s, False) for s in stand), *((t.wanted, t.whole) for t in taken)]:
+    for one, whole in [*((s, False) for s in stand), *deals]:
         gpus = gpus_of(one)
-        must = one in deals or one.claim.firmness is Firmness.FIRM
+        must = one.claim.firmness is Firmness.FIRM
         fixed += (one.value if must else -one.penalty) * sum(gpus)
         if whole:
             takes = [-(-g // NODE) for g in gpus]
@@ -237,7 +245,7 @@ def test_placed_once_it_equals_enumeration_of_nodes(business: Business, reset: i
     check_rules(choice, business)
     spans = [range(reset), range(reset, HOURS)]
     worth = {
-        tuple(one.wanted.claim.id for one in taken): best_if_placed_once(stand, taken, pools, spans)
+        tuple(one.id for one in taken): best_if_placed_once(stand, taken, pools, spans)
         for taken in subsets(offered)
     }
     assert (worth[()] is None) == bool(choice.already_short)
@@ -262,15 +270,15 @@ def test_why_names_the_pool_the_interval_and_who_would_lose() -> None:
         wanted("firm", ["a"], [8] * 4, 10**6),
         wanted("team", ["b"], [8] * 4, 5 * 10**6, Firmness.INTERNAL, 10**6),
     ]
-    dear = Candidate(wanted=wanted("dear", ["a"], [8, 8, 0, 0], 4 * 10**6))
-    cheap = Candidate(wanted=wanted("cheap", ["a"], [8, 0, 0, 0], 10**6))
-    long = Candidate(wanted=wanted("long", ["a"], [8] * 4, 9 * 10**6), whole=True)
-    rival = Candidate(wanted=wanted("rival", ["b"], [0, 8, 8, 0], 2 * 10**6))
+    dear = offer(wanted("dear", ["a"], [8, 8, 0, 0], 4 * 10**6))
+    cheap = offer(wanted("cheap", ["a"], [8, 0, 0, 0], 10**6))
+    long = offer(wanted("long", ["a"], [8] * 4, 9 * 10**6), whole=True)
+    rival = offer(wanted("rival", ["b"], [0, 8, 8, 0], 2 * 10**6))
     choice = choose_deals(stand, [dear, cheap, long, rival], pools, WINDOW, gap=0.0)
     assert choice.accepted == {"dear": 4 * 10**6 * 16 * HOUR_S}
     assert choice.held("dear", "a") == curve([8, 8, 0, 0])
     assert choice.gap == 0
-    by_id = {one.claim: one for one in choice.rejected}
+    by_id = {one.id: one for one in choice.rejected}
     (lack,) = by_id["long"].short
     assert (lack.pool, lack.interval, lack.gpus) == ("a", Interval(2 * HOUR_S, 3 * HOUR_S), 8)
     assert (by_id["long"].why, by_id["long"].displaces) == (Against.NO_ROOM, ())
@@ -287,7 +295,7 @@ def test_why_names_the_pool_the_interval_and_who_would_lose() -> None:
 def test_firm_claims_that_are_short_already_are_named() -> None:
     pools = [supply("a", [8, 16, 8, 8])]
     stand = [wanted("old", ["a"], [8, 16, 16, 8], 10**6)]
-    deal = Candidate(wanted=wanted("new", ["a"], [0, 0, 8, 0], 10**9))
+    deal = offer(wanted("new", ["a"], [0, 0, 8, 0], 10**9))
     choice = choose_deals(stand, [deal], pools, WINDOW)
     ((name, seconds),) = [(one.claim, one.gpu_seconds) for one in choice.already_short]
     assert (name, seconds) == ("old", 16 * HOUR_S)  # its second node can't stay from one hour to the next
@@ -298,19 +306,21 @@ def test_firm_claims_that_are_short_already_are_named() -> None:
 
 def test_a_term_outside_the_window_and_a_deal_for_nothing_are_refused() -> None:
     pools = [supply("a", [8] * 4)]
-    late = Candidate(wanted=wanted("late", ["a"], [8] * 5, 1))
+    late = offer(wanted("late", ["a"], [8] * 5, 1))
     with pytest.raises(ValueError, match="late runs outside the window"):
         choose_deals([], [late], pools, WINDOW)
     with pytest.raises(ValueError, match="asks for nothing"):
-        choose_deals([], [Candidate(wanted=wanted("none", ["a"], [0], 1))], pools, WINDOW)
-    twice = Candidate(wanted=wanted("x", ["a"], [8], 1))
+        choose_deals([], [offer(wanted("none", ["a"], [0], 1))], pools, WINDOW)
+    twice = offer(wanted("x", ["a"], [8], 1))
     with pytest.raises(ValueError, match="twice: x"):
-        choose_deals([twice.wanted], [twice], pools, WINDOW)
+        choose_deals(twice.wanted, [twice], pools, WINDOW)
+    with pytest.raises(ValueError, match="candidates' ids must differ: x, x"):
+        choose_deals([], [twice, offer(wanted("y", ["a"], [8], 1), id_="x")], pools, WINDOW)
     with pytest.raises(ValueError, match="unknown pools: z"):
-        choose_deals([], [Candidate(wanted=wanted("x", ["z"], [8], 1))], pools, WINDOW)
+        choose_deals([], [offer(wanted("x", ["z"], [8], 1))], pools, WINDOW)
     other = replace(pools[0], id="b", gpus_per_node=4)
     with pytest.raises(ValueError, match="different sizes"):
-        choose_deals([], [Candidate(wanted=wanted("x", ["a", "b"], [8], 1))], [*pools, other], WINDOW)
+        choose_deals([], [offer(wanted("x", ["a", "b"], [8], 1))], [*pools, other], WINDOW)
 
 
 @given(st.data())
@@ -330,9 +340,9 @@ def test_rows_left_out_can_t_be_broken(data: st.DataObject) -> None:
 
 def test_of_two_that_are_worth_the_same_the_other_adds_nothing() -> None:
     pools = [supply("a", [8] * 4)]
-    deals = [Candidate(wanted=wanted(name, ["a"], [8] * 4, 10**6)) for name in ("x", "y")]
+    deals = [offer(wanted(name, ["a"], [8] * 4, 10**6)) for name in ("x", "y")]
     choice = choose_deals([], deals, pools, WINDOW, gap=0.0)
     (other,) = choice.rejected
-    assert {*choice.accepted, other.claim} == {"x", "y"}
+    assert {*choice.accepted, other.id} == {"x", "y"}
     assert (other.why, other.loss) == (Against.NO_GAIN, 0)
     assert [one.claim for one in other.displaces] == list(choice.accepted)

@@ -7,7 +7,6 @@ which no plan exceeds. More resets never earn less, and that is checked.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -35,7 +34,7 @@ TOLERANCE = 10**6
 class Cadence:
     """What claims earn where placements may be re-set so often.
 
-    Units: worth in millionths of a major unit, times 3,600; seconds of this process.
+    Units: worth in millionths of a major unit, times 3,600.
 
     Attributes:
         name: ``never``, ``yearly``, ``quarterly``, ``monthly`` or ``freely``.
@@ -43,7 +42,6 @@ class Cadence:
         worth: of what is served, less penalties.
         loss: against freely, as a part of it.
         rows: of capacity, in the linear program.
-        seconds: that solving took.
     """
 
     name: str
@@ -51,7 +49,6 @@ class Cadence:
     worth: int
     loss: Fraction
     rows: int
-    seconds: float
 
 
 def value_of_reallocation(
@@ -68,27 +65,15 @@ def value_of_reallocation(
     Raises:
         ValueError: as `plan_horizon` does.
     """
-    start = time.process_time()
     free = plan_horizon(wanted, pools, window)
-    freely = Cadence(
-        name=FREELY,
-        resets=len(free.times) - 2,
-        worth=free.bound,
-        loss=Fraction(0),
-        rows=0,
-        seconds=time.process_time() - start,
-    )
     found = []
     for name, months in CADENCES.items():
-        start = time.process_time()
         resets = resets_of(window, months, zone)
         worth, rows = worth_between(wanted, pools, window, resets)
         loss = Fraction(free.bound - worth, abs(free.bound)) if free.bound else Fraction(0)
-        seconds = time.process_time() - start
-        found.append(
-            Cadence(name=name, resets=len(resets), worth=worth, loss=loss, rows=rows, seconds=seconds)
-        )
-    found.append(freely)
+        found.append(Cadence(name=name, resets=len(resets), worth=worth, loss=loss, rows=rows))
+    inside = len(free.times) - 2
+    found.append(Cadence(name=FREELY, resets=inside, worth=free.bound, loss=Fraction(0), rows=0))
     for fewer, more in pairwise(found):
         slack = max(abs(fewer.worth), abs(more.worth)) // TOLERANCE + 1
         ensure(fewer.worth <= more.worth + slack, f"{fewer.name} earns more than {more.name}")

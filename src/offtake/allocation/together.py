@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, product
 from math import ceil
 from typing import Any
 
@@ -39,14 +39,16 @@ _EXACT = 10**9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A deal that may be accepted; its penalty doesn't count, since it is served in full or not at all.
+    """A deal that may be accepted; its penalties don't count, since it is served in full or not at all.
 
     Attributes:
-        wanted: its claim and what a GPU-hour of it earns.
-        whole: whether it must run in one pool; else it may be split over its pools.
+        id: of the deal.
+        wanted: its claims, one for each tranche, and what a GPU-hour of each earns.
+        whole: whether each claim must run in one pool; else it may be split over its pools.
     """
 
-    wanted: Wanted
+    id: str
+    wanted: tuple[Wanted, ...]
     whole: bool = False
 
 
@@ -87,7 +89,7 @@ class Rejected:
     """A candidate that isn't accepted.
 
     Attributes:
-        claim: its id.
+        id: of the deal.
         why: the reason.
         short: the pools and intervals that lack GPUs for it: beside firm claims if there is no room, else
             beside firm claims and the deals accepted. One way of placing all; empty if other claims only
@@ -96,7 +98,7 @@ class Rejected:
         loss: what the whole would lose at least, in millionths times 3,600; 0 if there is no room.
     """
 
-    claim: str
+    id: str
     why: Against
     short: tuple[Lack, ...]
     displaces: tuple[Displaced, ...]
@@ -113,7 +115,7 @@ class Choice:
 
     Attributes:
         times: int64[K+1].
-        claims: ids of the claims that stand, then of the candidates.
+        claims: ids of the claims that stand, then of the candidates' claims.
         pools: ids.
         accepted: ids of candidates, in the order given, with what each earns.
         rejected: the others, in the order given.
@@ -172,13 +174,14 @@ def choose_deals(
             window.
         TimeoutError: if firm claims couldn't be placed in time.
     """
-    check_all([*standing, *(one.wanted for one in candidates)], pools, window)
-    for one in candidates:
-        claim = one.wanted.claim
-        inside = claim.gpus.restrict(window)
-        if inside != claim.gpus or not len(inside.times):
-            what = "runs outside the window" if len(claim.gpus.times) else "asks for nothing"
-            raise ValueError(f"candidate {claim.id} {what}; its whole term must be planned")
+    check_all([*standing, *(one for deal in candidates for one in deal.wanted)], pools, window)
+    if len({deal.id for deal in candidates}) < len(candidates):
+        raise ValueError(f"candidates' ids must differ: {', '.join(deal.id for deal in candidates)}")
+    for deal in candidates:
+        if any(one.claim.gpus.restrict(window) != one.claim.gpus for one in deal.wanted):
+            raise ValueError(f"candidate {deal.id} runs outside the window; its whole term must be planned")
+        if not any(len(one.claim.gpus.times) for one in deal.wanted):
+            raise ValueError(f"candidate {deal.id} asks for nothing")
     return _Task(standing, candidates, pools, window, resets).choice(seconds, gap)
 
 
@@ -196,7 +199,8 @@ class _Task:
         window: Interval,
         resets: Sequence[int],
     ) -> None:
-        self.all = [*standing, *(one.wanted for one in candidates)]
+        self.all = [*standing, *(one for deal in candidates for one in deal.wanted)]
+        self.deal = [-1] * len(standing) + [j for j, deal in enumerate(candidates) for _ in deal.wanted]
         self.stand, self.candidates, self.pools = len(standing), candidates, pools
         inside = [at for at in resets if window.start < at < window.end]
         curves = [*(one.claim.gpus for one in self.all), *(pool.available for pool in pools)]
@@ -208,8 +212,7 @@ class _Task:
         self.eligible = [[index[pool] for pool in one.claim.pools] for one in self.all]
         self.node = [pools[own[0]].gpus_per_node for own in self.eligible]
         self.room = rooms(pools, self.times)
-        split = [c < self.stand or not candidates[c - self.stand].whole for c in range(len(self.all))]
-        self.pieces = [p for p in bands(self.all, self.times, self.spans, self.node) if split[p.claim]]
+        self.whole = [j >= 0 and candidates[j].whole for j in self.deal]
         lengths = np.diff(self.times)
         self.asked = [int(one.claim.gpus.at(self.times[:-1]) @ lengths) for one in self.all]
         self._build()
@@ -222,15 +225,15 @@ class _Task:
         self.uses: list[list[Use]] = [[] for _ in self.pools]
         self.firm_rows: list[tuple[Piece, int]] = []
         self.accept = [
-            model.column(self._weight(c) * self.asked[c] / SCALE, 1.0, whole=True)
-            for c in range(self.stand, len(self.all))
+            model.column(self.earns(j) / SCALE, 1.0, whole=True) for j in range(len(self.candidates))
         ]
-        for piece in self.pieces:
-            self._add(piece)
-        self.wholes: dict[int, list[int]] = {}
-        for j, one in enumerate(self.candidates):
-            if one.whole:
-                self._add_whole(self.stand + j)
+        for piece in bands(self.all, self.times, self.spans, self.node):
+            if not self.whole[piece.claim]:
+                self._add(piece)
+        self.wholes: dict[int, list[list[int]]] = {}
+        for c, whole in enumerate(self.whole):
+            if whole and self.asked[c]:
+                self._add_whole(c)
         self.choices = len(model.rows)
         for p, uses in enumerate(self.uses):
             for k, columns, taken in capacity_rows(uses, self.room[:, p], self.spans, model.upper):
@@ -238,22 +241,25 @@ class _Task:
         if not model.cost:  # HiGHS has no optimum for a model without columns
             model.column(0.0, 0.0, whole=True)
 
-    def _weight(self, c: int) -> int:
-        """What a GPU-hour served is worth more than one that isn't."""
-        return self.all[c].value + (self.all[c].penalty if c < self.stand else 0)
+    def earns(self, j: int) -> int:
+        """Worth of a deal, served in full."""
+        return sum(self.all[c].value * self.asked[c] for c, own in enumerate(self.deal) if own == j)
 
     def _add(self, piece: Piece) -> None:
-        c = piece.claim
-        worth = self._weight(c) * piece.gpu_seconds / SCALE if c < self.stand else 0.0
-        columns = [self._part(piece, p, worth, float(piece.units)) for p in self.eligible[c]]
-        ones = [1.0] * len(columns)
-        if c >= self.stand:
-            accept = self.accept[c - self.stand]
-            self.model.rows.append((0.0, 0.0, [*columns, accept], [*ones, -float(piece.units)]))
+        one, deal = self.all[piece.claim], self.deal[piece.claim]
+        worth = (one.value + one.penalty) * piece.gpu_seconds / SCALE if deal < 0 else 0.0
+        columns = [self._part(piece, p, worth, float(piece.units)) for p in self.eligible[piece.claim]]
+        if deal >= 0:
+            self._tie(columns, deal, float(piece.units))
             return
-        if self.is_firm(c):
+        if self.is_firm(piece.claim):
             self.firm_rows.append((piece, len(self.model.rows)))
-        self.model.rows.append((-_INF, float(piece.units), columns, ones))
+        self.model.rows.append((-_INF, float(piece.units), columns, [1.0] * len(columns)))
+
+    def _tie(self, columns: list[int], deal: int, units: float) -> None:
+        """All units are placed if the deal is accepted, and none if it isn't."""
+        row = [*columns, self.accept[deal]]
+        self.model.rows.append((0.0, 0.0, row, [*([1.0] * len(columns)), -units]))
 
     def _add_whole(self, c: int) -> None:
         gpus = self.all[c].claim.gpus.at(self.times[:-1])
@@ -268,9 +274,8 @@ class _Task:
             gpu_seconds=self.asked[c],
         )
         columns = [self._part(piece, p, 0.0, 1.0) for p in self.eligible[c]]
-        self.wholes[c - self.stand] = columns
-        accept = self.accept[c - self.stand]
-        self.model.rows.append((0.0, 0.0, [*columns, accept], [*([1.0] * len(columns)), -1.0]))
+        self.wholes.setdefault(self.deal[c], []).append(columns)
+        self._tie(columns, self.deal[c], 1.0)
 
     def _part(self, piece: Piece, pool: int, worth: float, upper: float) -> int:
         column = self.model.column(worth, upper, whole=True)
@@ -296,8 +301,8 @@ class _Task:
         most = self.model.fixed + float(np.maximum(self.model.cost, 0) @ self.model.upper)
         bound = max(objective, ceil(min(highs.getInfo().mip_dual_bound, most) * SCALE))
         accepted = {
-            self.all[self.stand + j].claim.id: self.all[self.stand + j].value * self.asked[self.stand + j]
-            for j, column in enumerate(self.accept)
+            deal.id: self.earns(j)
+            for j, (deal, column) in enumerate(zip(self.candidates, self.accept, strict=True))
             if units[column]
         }
         return Choice(
@@ -358,9 +363,9 @@ class _Task:
         got = [0] * len(self.all)
         for piece, _, column in self.parts:
             got[piece.claim] += int(units[column]) * piece.gpu_seconds
-        for j, column in enumerate(self.accept):
-            whole = self.asked[self.stand + j] * int(units[column])
-            ensure(got[self.stand + j] == whole, "an accepted deal isn't served in full")
+        for c in range(self.stand, len(self.all)):
+            whole = self.asked[c] * int(units[self.accept[self.deal[c]]])
+            ensure(got[c] == whole, "an accepted deal isn't served in full")
         for piece, row in self.firm_rows:
             lower, upper, columns, _ = self.model.rows[row]
             placed = int(units[np.array(columns)].sum())
@@ -417,7 +422,7 @@ class _Reasons:
         return tuple(self._reason(j) for j in range(len(self.task.accept)) if j not in self.taken)
 
     def _reason(self, j: int) -> Rejected:
-        name = self.task.all[self.task.stand + j].claim.id
+        name = self.task.candidates[j].id
         short: tuple[Lack, ...] = ()
         values = self._best(self.relaxed, j, loose=False)
         if values is None:
@@ -425,7 +430,7 @@ class _Reasons:
             values = self._best(self.relaxed, j, loose=True)
         if values is None:
             short = self._lacking(j, loose=True)
-            return Rejected(claim=name, why=Against.NO_ROOM, short=short, displaces=(), loss=0)
+            return Rejected(id=name, why=Against.NO_ROOM, short=short, displaces=(), loss=0)
         model = self.task.model
         loss = self.objective - round((model.fixed + float(values @ np.array(model.cost))) * SCALE)
         if loss > self.noise:
@@ -433,7 +438,7 @@ class _Reasons:
         else:
             why = Against.NO_GAIN if self.proved else Against.NOT_PROVED
         return Rejected(
-            claim=name,
+            id=name,
             why=why,
             short=short,
             displaces=self._displaced(values),
@@ -449,16 +454,16 @@ class _Reasons:
         lower[j] = upper[j] = 1.0
         columns = np.array(task.accept, dtype=np.int32)
         highs.changeColsBounds(len(columns), columns, lower, upper)
-        places = np.array(task.wholes.get(j, ()), dtype=np.int32)
+        places = task.wholes.get(j, [])
+        flat = np.array([column for own in places for column in own], dtype=np.int32)
         found: list[tuple[float, Floats]] = []
-        for only in places.tolist() or [None]:
-            if only is not None:
-                one = (places == only).astype(np.float64)
-                highs.changeColsBounds(len(places), places, one, one)
+        for chosen in product(*places):
+            one = np.isin(flat, chosen).astype(np.float64)
+            highs.changeColsBounds(len(flat), flat, one, one)
             highs.run()
             if highs.getModelStatus() == highspy.HighsModelStatus.kOptimal:
                 found.append((highs.getInfo().objective_function_value, _values(highs)))
-        highs.changeColsBounds(len(places), places, np.zeros(len(places)), np.ones(len(places)))
+        highs.changeColsBounds(len(flat), flat, np.zeros(len(flat)), np.ones(len(flat)))
         return max(found, key=lambda one: one[0])[1] if found else None
 
     def _lacking(self, j: int, *, loose: bool) -> tuple[Lack, ...]:
