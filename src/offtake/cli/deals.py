@@ -1,4 +1,4 @@
-"""Commands on a library of agreements: put them side by side."""
+"""Commands on a library of agreements: put them side by side, and choose among offers."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from offtake.agreements.terms import Denominator, Figure, HoursConvention
 from offtake.base.errors import BadInput, Problem
 from offtake.base.money import Money, round_rate
 from offtake.base.outcome import Refused
-from offtake.cli.options import Json
+from offtake.cli.choosing import Rates, choose_offers, reallocation_
+from offtake.cli.options import BookDirectory, Json
 from offtake.cli.show import emit, money, percent, table
 from offtake.formats.agreement import parse_agreement
 
-app = typer.Typer(help="Deals: a library of agreements side by side.", no_args_is_help=True)
+app = typer.Typer(help="Deals: side by side, and which to accept together.", no_args_is_help=True)
 
 
 @app.callback()
 def deals() -> None:
-    """Deals: a library of agreements side by side."""
+    """Deals: side by side, and which to accept together."""
 
 
 @app.command()
@@ -46,6 +47,35 @@ def compare(
         _draw_chart(found, notes, chart)
     emit(json_, _plain(found, notes), lambda out: _draw(out, found, notes))
 
+
+@app.command()
+def choose(
+    book: BookDirectory,
+    path: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE|FOLDER...", help="Agreement files of the candidates, or folders of them."
+        ),
+    ],
+    rate: Rates = None,
+    whole: Annotated[
+        list[str] | None,
+        typer.Option("--whole", metavar="ID", help="Each tranche of this candidate must run in one pool."),
+    ] = None,
+    resets: Annotated[
+        str,
+        typer.Option(help="Claims may be placed anew: never, yearly, quarterly or monthly."),
+    ] = "never",
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="Stop solving after so long, with the best found and its bound.")
+    ] = 60.0,
+    json_: Json = False,
+) -> None:
+    """Accept or reject candidates together, so that what is served in full beside the book is worth most."""
+    choose_offers(book, _load(path), rate, whole or [], resets, seconds, json_=json_)
+
+
+app.command("reallocation")(reallocation_)
 
 Notes = dict[Measure, list[Refused | None]]
 
