@@ -226,11 +226,6 @@ def test_prices_say_what_a_node_more_would_earn() -> None:
     [
         ([wanted("x", ("nowhere",), curve([(0, 8)]), 1)], [supply("a", curve([(0, 8)]))], "unknown pools"),
         ([wanted("x", ("a",), curve([(0, 8)]), 1)] * 2, [supply("a", curve([(0, 8)]))], "twice: x"),
-        (
-            [wanted("x", ("a", "b"), curve([(0, 8)]), 1)],
-            [supply("a", curve([(0, 8)])), Supply(id="b", gpus_per_node=4, available=Curve.zero())],
-            "different sizes",
-        ),
     ],
 )
 def test_what_can_t_be_planned_is_refused(claims: list[Wanted], pools: list[Supply], message: str) -> None:
@@ -238,12 +233,26 @@ def test_what_can_t_be_planned_is_refused(claims: list[Wanted], pools: list[Supp
         plan_horizon(claims, pools, WINDOW)
 
 
+def test_pools_with_nodes_of_different_sizes_are_planned_in_their_common_unit() -> None:
+    pools = [supply("a", curve([(0, 16)])), Supply(id="b", gpus_per_node=72, available=curve([(0, 150)]))]
+    claim = wanted("x", ("a", "b"), curve([(0, 100)]), 10**6)
+    plan = plan_horizon([claim], pools, WINDOW)
+    assert plan.unit.tolist() == [8, 8]
+    assert plan.free[0].sum() == 16 + 144 - 104
+    assert plan.gap == 0
+    assert plan.served("x").value_at(0) == 100
+    alone = plan_horizon([wanted("x", ("a",), curve([(0, 8)]), 1)], pools, WINDOW)
+    assert alone.unit.tolist() == [8, 72]
+    with pytest.raises(ValueError, match="plan anew"):
+        replan(alone, wanted=[claim])
+
+
 def test_worth_nothing_parts_of_nodes_and_unknown_changes_are_refused() -> None:
     with pytest.raises(ValueError, match="worth something"):
         wanted("x", ("a",), curve([(0, 8)]), 0)
     pools = [supply("a", curve([(0, 8)]))]
     claim = wanted("x", ("a",), curve([(0, 8)]), 1)
-    with pytest.raises(ValueError, match="nodes of 8"):
+    with pytest.raises(ValueError, match="units of 8"):
         plan_horizon([claim], pools, WINDOW, previous={("x", "a"): 4})
     plan = plan_horizon([claim], pools, WINDOW)
     for wrong, message in (
