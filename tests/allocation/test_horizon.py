@@ -215,10 +215,12 @@ def test_prices_say_what_a_node_more_would_earn() -> None:
         wanted("cheap", ("a",), curve([(6, 8)]), 10**6),
     ]
     plan = plan_horizon(claims, pools, WINDOW)
-    assert plan.price("a") == Curve.from_steps([(0, 3 * 10**6), (24 * HOUR_S, 0)])
-    roomy = plan_horizon(claims, [supply("a", curve([(0, 16)]))], WINDOW)
-    assert roomy.price("a").value_at(0) == 0
-    assert roomy.price("a").value_at(7 * HOUR_S) == 10**6
+    assert plan.price("a") == Curve.from_steps([(6 * HOUR_S, 10**6), (24 * HOUR_S, 0)])
+    more = plan_horizon(claims, [supply("a", curve([(0, 16)]))], WINDOW)
+    assert more.price("a") == Curve.zero()
+    assert more.objective - plan.objective == 18 * HOUR_S * 8 * 10**6
+    nothing = plan_horizon(claims, [supply("a", Curve.zero())], WINDOW)
+    assert nothing.price("a").value_at(0) == 3 * 10**6
 
 
 @pytest.mark.parametrize(

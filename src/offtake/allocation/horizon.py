@@ -113,7 +113,7 @@ class Horizon:
         unit: int64[P], GPUs that holdings of each pool are multiples of: a node, or less where claims join
             pools with nodes of different sizes.
         move_cost: of one GPU that changes pool, in millionths.
-        prices: int64[K, P], what one more GPU-hour would be worth, by segment and pool.
+        prices: int64[K, P], what one more GPU-hour would be worth were moves free, by segment and pool.
         free: int64[K, P], GPUs in whole nodes that nobody holds.
         runs: int64[R, 5]: claim, pool, first segment, last segment (exclusive), GPUs.
         short: int64[S, 5]: claim, first segment, last segment (exclusive), GPUs asked for and not served; 1
@@ -218,7 +218,7 @@ def plan_horizon(
     _check(wanted, pools, window)
     times = merged_times([*(w.claim.gpus for w in wanted), *(p.available for p in pools)], window)
     task = _Task(wanted=wanted, pools=pools, times=times, previous=previous or {})
-    best, prices = task.walk(0, None)
+    best, prices, costs = task.walk(0, None)
     free_moves = _runs(best.changes, len(times) - 1)
     ensure(
         task.windows.worth_in_nodes(free_moves)
@@ -227,7 +227,7 @@ def plan_horizon(
     )
     taken = best
     if move_cost:
-        taken, _ = task.walk(move_cost, task.ahead(prices))
+        taken, _, _ = task.walk(move_cost, task.ahead(costs))
     runs = _runs(taken.changes, len(times) - 1)
     runs[:, 4] *= task.unit[runs[:, 1]]
     moves = task.moves(taken)
@@ -308,29 +308,31 @@ class _Task:
         found.setdefault(0, []).extend((c, 0, int(self.times[-1])) for c in sorted(holding))
         return found
 
-    def walk(self, move_cost: int, ahead: list[list[int]] | None) -> tuple[Walk, Counts]:
-        """Every segment in turn; with the prices of each."""
+    def walk(self, move_cost: int, ahead: list[list[int]] | None) -> tuple[Walk, Counts, Counts]:
+        """Every segment in turn; where moves are free, also what a node more would earn and one less cost."""
         walk = Walk(self.eligible, self.weight, len(self.pools), move=move_cost)
         for c, p, nodes in self.start:
             walk.put(c, p, nodes)
-        prices = np.zeros((len(self.times) - 1, len(self.pools)), dtype=np.int64)
-        seen = -1
+        shape = (len(self.times) - 1, len(self.pools))
+        prices, costs = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        seen, top = -1, max(self.weight, default=0)
         for k, now in enumerate(self.times[:-1].tolist()):
             needs, rooms = self._needs.get(k, ()), self._rooms.get(k, ())
             if needs or rooms:
                 walk.advance(k, now, needs, rooms, ahead)
             if move_cost:
                 continue
-            if walk.version != seen:
-                prices[k] = walk.prices()
-                seen = walk.version
+            if walk.version == seen:
+                prices[k], costs[k] = prices[k - 1], costs[k - 1]
             else:
-                prices[k] = prices[k - 1]
-        return walk, prices
+                prices[k] = walk.prices()
+                costs[k] = [min(cost, top) for cost in walk.costs()]
+                seen = walk.version
+        return walk, prices, costs
 
-    def ahead(self, prices: Counts) -> list[list[int]]:
-        """What a node of each pool is worth from each segment to the end of the window, in millionths."""
-        worth = prices * np.diff(self.times)[:, np.newaxis] // HOUR_S
+    def ahead(self, costs: Counts) -> list[list[int]]:
+        """What a node of each pool would cost from each segment to the end of the window, in millionths."""
+        worth = costs * np.diff(self.times)[:, np.newaxis] // HOUR_S
         left: list[list[int]] = np.cumsum(worth[::-1], axis=0)[::-1].tolist()
         return left
 

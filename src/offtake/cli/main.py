@@ -17,7 +17,19 @@ import typer
 
 from offtake import __version__
 from offtake.base.errors import BadInput, Broken, OfftakeError
-from offtake.cli import agreement, books, deals, importing, invoice, ledger, live, run, statement, usage
+from offtake.cli import (
+    agreement,
+    books,
+    capacity,
+    deals,
+    importing,
+    invoice,
+    ledger,
+    live,
+    run,
+    statement,
+    usage,
+)
 from offtake.cli.options import RefusedByRule
 from offtake.cli.show import console
 
@@ -34,6 +46,7 @@ app = typer.Typer(
 books.add_to(app)
 run.add_to(app)
 live.add_to(app)
+capacity.add_to(app)
 app.add_typer(agreement.app, name="agreement")
 app.add_typer(deals.app, name="deals")
 app.add_typer(invoice.app, name="invoice")
