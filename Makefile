@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constr
 run: .venv/.ready
 	$(BIN)/offtake run examples/colossus --out out/colossus
 
-test: .venv/.ready-dev .venv/.ready-system
+test: .venv/.ready-dev .venv/.ready-system .venv/.ready-focus
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 check: .venv/.ready-dev
@@ -62,6 +62,15 @@ bench: .venv/.ready-bench .venv/.ready-rivals
 		echo "installing for the tests:$$missing"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null && touch $@; \
 	else echo "not installed, some tests will be skipped:$$missing" >&2; fi
+
+# The FinOps Foundation's validator of FOCUS 1.2 wants Python 3.12 and an older numpy: an environment of its own.
+# Where there is no such Python, on PATH or among pyenv's, the test that runs it is skipped and listed at the end.
+.venv/.ready-focus: | .venv/bin/python
+	@for p in python3.12 "$$(pyenv root 2>/dev/null)"/versions/3.12*/bin/python3; do \
+		"$$p" -c 'import ensurepip, venv' 2>/dev/null || continue; \
+		"$$p" -m venv .venv/oracles/focus && .venv/oracles/focus/bin/python -m pip install \
+			--disable-pip-version-check --quiet focus-validator==2.2.1 'pyarrow<22' && touch $@; exit; \
+	done; echo "no Python 3.12, some tests will be skipped: they run focus-validator" >&2
 
 .venv/.ready-bench: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable '.[bench]'
