@@ -80,4 +80,8 @@ bench: .venv/.ready-bench .venv/.ready-rivals
 .venv/.ready-rivals: | .venv/bin/python
 	"$(PYTHON)" -m venv .venv/rivals/cloudkitty
 	.venv/rivals/cloudkitty/bin/python -m pip install --disable-pip-version-check --quiet cloudkitty==25.0.0
+	"$(PYTHON)" -m venv .venv/rivals/blazar
+	.venv/rivals/blazar/bin/python -m pip install --disable-pip-version-check --quiet blazar==18.0.0
+	"$(PYTHON)" -m venv .venv/rivals/ortools
+	.venv/rivals/ortools/bin/python -m pip install --disable-pip-version-check --quiet ortools==9.15.6755 scipy==1.17.1
 	@touch $@

@@ -288,12 +288,17 @@ class _Repair:
 
     def _fill_others(self, changed: Sequence[int]) -> None:
         """Whoever is short where nodes have become free takes them, dearest first."""
-        grown = (self.free > self.free_before).any(axis=1)
+        grown = self.free > self.free_before
         if not grown.any():
             return
-        count = np.concatenate([[0], np.cumsum(grown)])
-        near = self.short[count[self.short[:, 2]] > count[self.short[:, 1]], 0]
-        others = {*np.unique(near).tolist(), *self.own} - self.gone - set(changed)
+        count = np.zeros((len(grown) + 1, grown.shape[1]), dtype=np.int64)
+        np.cumsum(grown, axis=0, out=count[1:])
+        near = count[self.short[:, 2]] > count[self.short[:, 1]]
+        others = set(self.own) - self.gone - set(changed)
+        for c in np.unique(self.short[near.any(axis=1), 0]).tolist():
+            if near[self.short[:, 0] == c][:, self._eligible(c)].any():
+                others.add(c)
+        others -= self.gone | set(changed)
         for c in sorted(others, key=self._rank):
             if self._left(c).any():
                 self._fill(c)
