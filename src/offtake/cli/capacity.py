@@ -225,7 +225,8 @@ def _draw_plan(out: Console, plan: Horizon, months: list[str], prices: Any, note
         f"GPUs; at most {gap * 100:.4f} % below the best that whole nodes allow."
     )
     shown = months if len(months) <= 12 else months[:: -(-len(months) // 12)]
-    built = table("What one more GPU-hour would be worth", "month", *(f">{pool}" for pool in prices))
+    out.print("\nWhat one more GPU-hour would be worth")
+    built = table("", "month", *(f">{pool}" for pool in prices))
     for i, month in enumerate(months):
         if month in shown:
             built.add_row(month, *(f"{own[i]:.2f}" if own[i] else "–" for own in prices.values()))
