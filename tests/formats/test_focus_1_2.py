@@ -110,6 +110,11 @@ def test_the_book_holds_a_row_of_every_sort(exported: Path) -> None:
     }  # fmt: skip
 
 
+def test_what_was_consumed_stands_once(exported: Path) -> None:
+    found = [row["ConsumedQuantity"] for row in rows(exported, "1_4") if row["ConsumedQuantity"]]
+    assert sorted(Decimal(text) for text in found) == [0, 0, 1010]
+
+
 def test_the_rows_are_those_of_1_4_under_names_that_1_2_knows(exported: Path) -> None:
     new, old = rows(exported, "1_2"), rows(exported, "1_4")
     assert all(name in COLUMNS or name.startswith("x_") for name in new[0])

@@ -165,6 +165,7 @@ def focus_bundle(billed: Iterable[Billed], *, at: int) -> Bundle:
     details: list[Row] = []
     periods: dict[tuple[str, str, str], Row] = {}
     for one in known:
+        before = len(rows)
         for doc in one.documents:
             period = _billing_period(one.agreement, doc)
             own = list(_lines(one, doc, period))
@@ -172,12 +173,23 @@ def focus_bundle(billed: Iterable[Billed], *, at: int) -> Bundle:
             details += _details(one.agreement, doc, own)
             row = _period_row(doc, period, at)
             periods[row["InvoiceIssuerName"], row["BillingPeriodStart"], row["BillingPeriodEnd"]] = row
+        _consume_once(rows[before:])
     return Bundle(
         cost_and_usage=tuple(rows),
         contract_commitment=tuple(_commitment(one, at) for one in known),
         billing_period=tuple(periods[key] for key in sorted(periods)),
         invoice_detail=tuple(details),
     )
+
+
+def _consume_once(rows: Sequence[Row]) -> None:
+    """A month's consumption stands once: on its used capacity, or else on its first charge for use."""
+    seen: set[str] = set()
+    for row in sorted(rows, key=lambda row: row.get("CapacityReservationStatus") != "Used"):
+        if row.get("ConsumedQuantity"):
+            if row["ChargePeriodStart"] in seen:
+                row["ConsumedQuantity"] = "0.000000"
+            seen.add(row["ChargePeriodStart"])
 
 
 def _in_1_2(row: Row) -> Row:
