@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offtake.claims.sellable import Prices, Sellable, at_confidence, sellable, split_at, split_of
+from offtake.claims.sellable import (
+    Failures,
+    Prices,
+    Sellable,
+    at_confidence,
+    failing,
+    sellable,
+    split_at,
+    split_of,
+)
 
 SAMPLES = st.lists(st.integers(-50, 300), min_size=1, max_size=40)
 CENTS = st.integers(1, 400)
@@ -80,6 +89,20 @@ def test_shorter_notice_sells_more() -> None:
     assert some.firm == 55
 
 
+def test_failures_have_the_means_that_are_declared() -> None:
+    some = Failures(share=0.1, repair_steps=7, loss_gpus=5, losses_per_step=0.01, loss_steps=20)
+    rng = np.random.default_rng(1)
+    out = failing(some, 100, 8, (400, 1_000), rng)
+    assert out.shape == (400, 1_000)
+    assert out.mean() == pytest.approx(100 * 0.1 * 8 + 0.01 * 20 * 5, rel=0.02)
+    alone = failing(Failures(loss_gpus=5, losses_per_step=0.001, loss_steps=20), 100, 8, (50, 500), rng)
+    lengths = [np.diff(np.flatnonzero(np.diff(row, prepend=0, append=0))) for row in alone]
+    inside = np.concatenate([row[:1] for row, path in zip(lengths, alone, strict=True) if not path[0]])
+    assert (inside[inside < 20].size, inside.size > 5) == (0, True)
+    again = failing(some, 100, 8, (400, 1_000), np.random.default_rng(1))
+    assert (out == again).all()
+
+
 def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="no paths"):
         at_confidence(np.zeros(0, dtype=np.int64), Fraction(1, 2))
@@ -90,5 +113,9 @@ def test_what_makes_no_sense_is_refused() -> None:
                  confidence=Fraction(1))  # fmt: skip
     with pytest.raises(ValueError, match="more than the firm price"):
         Prices(firm=Decimal(2), recallable=Decimal(1), rebate=Decimal(1), own=Decimal(3))
+    with pytest.raises(ValueError, match="from 0 to below 1"):
+        Failures(share=1.0)
+    with pytest.raises(ValueError, match="a step at least"):
+        Failures(repair_steps=0)
     with pytest.raises(ValueError, match="must hold"):
         Prices(firm=Decimal(1), recallable=Decimal(2), rebate=Decimal(0), own=Decimal(5))

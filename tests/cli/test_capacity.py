@@ -54,6 +54,16 @@ def test_shorter_notice_sells_more_and_prices_split_it(live: Path) -> None:
     assert "draws of its declared generator" in said
 
 
+def test_what_may_fail_is_not_sold(live: Path) -> None:
+    words = ("sellable", live, *DAYS, "--draws", 40, "--notice", "7d")
+    (sound,) = succeeded(*words)["notices"]
+    (frail,) = succeeded(*words, "--failures", "0.02")["notices"]
+    (burnt,) = succeeded(*words, "--loss", "512,6,14d")["notices"]
+    for one in (frail, burnt):
+        assert one["firm"] < sound["firm"]
+    assert "failures are drawn" in offtake(*words, "--failures", "0.02").said
+
+
 def paths(file: Path, gpus: np.ndarray, **columns: object) -> Path:
     count, hours = gpus.shape
     table = {
@@ -106,9 +116,11 @@ def test_what_can_t_be_asked_is_refused(live: Path) -> None:
     for words, code in (
         (("headroom", live, "--from", "2027-03-01", "--through", "2027-02-01"), "empty_window"),
         (("headroom", live, *DAYS, "--pool", "b200"), "unknown_pool"),
-        (("sellable", live, *DAYS, "--notice", "soon"), "bad_notice"),
+        (("sellable", live, *DAYS, "--notice", "soon"), "bad_length"),
         (("sellable", live, *DAYS, "--confidence", "1.5"), "bad_confidence"),
         (("sellable", live, *DAYS, "--rebate", "much"), "not_a_number"),
+        (("sellable", live, *DAYS, "--loss", "9600"), "bad_loss"),
+        (("sellable", live, *DAYS, "--failures", "0.1", "--repair", "long"), "bad_length"),
         (("sellable", live, *DAYS, "--rebate", "-1"), "not_a_number"),
         (("sellable", live, *DAYS, "--firm-price", "2"), "incomplete"),
         (

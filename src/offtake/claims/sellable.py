@@ -94,6 +94,50 @@ def sellable(free: Counts, demand: Counts, *, notice_steps: int, confidence: Fra
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """What may be out of order: nodes here and there, and much at once.
+
+    Attributes:
+        share: of the nodes, out of order at any time; each by itself.
+        repair_steps: steps after which another set of nodes is out.
+        loss_gpus: GPUs that one large event takes, such as a building, a feeder or a cooling loop.
+        losses_per_step: how many such events begin in a step, on average.
+        loss_steps: steps that one lasts.
+    """
+
+    share: float = 0.0
+    repair_steps: int = 1
+    loss_gpus: int = 0
+    losses_per_step: float = 0.0
+    loss_steps: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < 1 or self.losses_per_step < 0 or self.loss_gpus < 0:
+            raise ValueError(f"a share is from 0 to below 1, losses aren't negative: {self}")
+        if min(self.repair_steps, self.loss_steps) < 1:
+            raise ValueError(f"repairs and losses last a step at least: {self}")
+
+
+def failing(
+    failures: Failures, nodes: int, gpus_per_node: int, shape: tuple[int, int], rng: np.random.Generator
+) -> Counts:
+    """GPUs out of order by path and step, drawn.
+
+    Shapes: int64[S, T] for a shape of (S, T). The generator is drawn from for nodes, then for losses.
+    """
+    paths, steps = shape
+    sets = -(-steps // failures.repair_steps)
+    out = rng.binomial(nodes, failures.share, (paths, sets)).astype(np.int64) * gpus_per_node
+    found = np.repeat(out, failures.repair_steps, axis=1)[:, :steps]
+    if failures.loss_gpus and failures.losses_per_step:
+        begun = rng.poisson(failures.losses_per_step, (paths, steps + failures.loss_steps - 1)).cumsum(axis=1)
+        lasting = begun[:, failures.loss_steps - 1 :]
+        ended = np.pad(begun, ((0, 0), (1, 0)))[:, :steps]
+        found = found + (lasting - ended) * failures.loss_gpus
+    return np.minimum(found, nodes * gpus_per_node)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
     """Per GPU-hour, in major units of one currency.
 

@@ -17,7 +17,7 @@ from offtake.base.errors import BadInput, Problem
 from offtake.base.months import local_midnight, month_of, months_through, plus_days
 from offtake.base.outcome import Refused
 from offtake.base.time import DAY_S, HOUR_S, Interval, format_instant
-from offtake.claims.sellable import Prices
+from offtake.claims.sellable import Failures, Prices
 from offtake.cli.agreements import day_of
 from offtake.cli.options import BookDirectory, Json, RefusedByRule, opened, wall_clock
 from offtake.cli.show import emit, filled, hours, percent, table
@@ -105,6 +105,14 @@ def sellable(
     draws: Annotated[
         int, typer.Option("--draws", min=1, max=10_000, help="Paths to draw of declared generators.")
     ] = 200,
+    failures: Annotated[
+        float, typer.Option("--failures", min=0, max=0.9, help="Share of nodes out of order at any time.")
+    ] = 0.0,
+    repair: Annotated[str, typer.Option("--repair", help="How long a repair takes.")] = "3d",
+    loss: Annotated[
+        str | None,
+        typer.Option("--loss", metavar="GPUS,PER_YEAR,LENGTH", help="A large event, such as 9600,0.1,14d."),
+    ] = None,
     rebate: Annotated[str, typer.Option("--rebate", help="Paid per recalled GPU-hour.")] = "0",
     firm_price: Annotated[str | None, typer.Option("--firm-price", help="Per GPU-hour.")] = None,
     recallable_price: Annotated[str | None, typer.Option("--recallable-price", help="Per GPU-hour.")] = None,
@@ -148,6 +156,7 @@ def sellable(
             confidence=Fraction(sure),
             draws=draws,
             paths=None if paths is None else read_paths(paths, window),
+            failures=_failures(failures, repair, loss),
             rebate=_decimal("--rebate", rebate),
             prices=prices,
         )
@@ -317,6 +326,28 @@ def _draw_selling(out: Console, found: Selling) -> None:
         out.print(f"Note: {note}.")
 
 
+def _failures(share: float, repair: str, loss: str | None) -> Failures | None:
+    if not share and loss is None:
+        return None
+    steps = max(1, _seconds(repair, "--repair") // HOUR_S)
+    if loss is None:
+        return Failures(share=share, repair_steps=steps)
+    parts = loss.split(",")
+    try:
+        gpus, often, lasts = int(parts[0]), float(parts[1]), parts[2]
+    except (ValueError, IndexError) as error:
+        raise _bad(
+            "--loss", "bad_loss", f"{loss!r} isn't GPUS,PER_YEAR,LENGTH", "write 9600,0.1,14d"
+        ) from error
+    return Failures(
+        share=share,
+        repair_steps=steps,
+        loss_gpus=gpus,
+        losses_per_step=often / (365 * 24),
+        loss_steps=max(1, _seconds(lasts, "--loss") // HOUR_S),
+    )
+
+
 def _notice(seconds: int) -> str:
     for unit, size in reversed(_SECONDS.items()):
         if seconds % size == 0 and seconds >= size:
@@ -324,10 +355,10 @@ def _notice(seconds: int) -> str:
     return "none"
 
 
-def _seconds(text: str) -> int:
+def _seconds(text: str, option: str = "--notice") -> int:
     match = re.fullmatch(r"(\d+)\s*(s|min|h|d)", text)
     if match is None:
-        raise _bad("--notice", "bad_notice", f"{text!r} is no length of time", "write 90d, 12h or 2min")
+        raise _bad(option, "bad_length", f"{text!r} is no length of time", "write 90d, 12h or 2min")
     return int(match[1]) * _SECONDS[match[2]]
 
 

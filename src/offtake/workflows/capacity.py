@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -20,12 +20,12 @@ from offtake.base.time import HOUR_S, Interval
 from offtake.claims.calendar import KIND_OF, Calendar, Kind
 from offtake.claims.demand import Inference, Training, inference_demand, training_demand
 from offtake.claims.model import Claim, Firmness
-from offtake.claims.sellable import Prices, Sellable, Split, sellable, split_of
+from offtake.claims.sellable import Failures, Prices, Sellable, Split, failing, sellable, split_of
 from offtake.formats.plain import from_plain
 from offtake.workflows.allocate import supplies_of
 from offtake.workflows.book import OpenBook
 from offtake.workflows.state import Body
-from offtake.workflows.view import agreement_of, claims_in
+from offtake.workflows.view import agreement_of, claims_in, fleet_of
 
 MICROS = 10**6
 """Parts of a major unit in which worth is counted."""
@@ -210,6 +210,8 @@ class Question:
         confidence: above 0, at most 1.
         draws: paths drawn of demand that is declared as a generator.
         paths: int64[S, T] of all own demand, hour by hour, in place of what the book declares.
+        failures: what may be out of order, in hours, beyond derates and reported outages; nothing when left
+            out.
         rebate: paid for a recalled GPU-hour on top of the price that falls away, in major units.
         prices: for the split that earns most.
     """
@@ -220,6 +222,7 @@ class Question:
     confidence: Fraction = Fraction(19, 20)
     draws: int = 200
     paths: Counts | None = None
+    failures: Failures | None = None
     rebate: Decimal = Decimal(0)
     prices: Prices | None = None
 
@@ -249,6 +252,9 @@ def sellable_in(book: OpenBook, asked: Question) -> Selling | Refused:
         )
     else:
         demand = asked.paths[:, : len(hours)]
+    if asked.failures is not None:
+        demand = demand + _failing(book, asked.failures, pools, demand.shape)
+        notes.append("failures are drawn beside demand, and lower what can be sold like demand")
     found = [_at_notice(free, demand, notice, asked) for notice in asked.notices]
     return Selling(
         window=window,
@@ -260,6 +266,18 @@ def sellable_in(book: OpenBook, asked: Question) -> Selling | Refused:
         split=None if asked.prices is None else split_of((free - demand).ravel(), asked.prices),
         notes=tuple(notes),
     )
+
+
+def _failing(book: OpenBook, failures: Failures, pools: Sequence[str], shape: tuple[int, ...]) -> Counts:
+    """GPUs out of order in some pools; a large event takes them from all of these together."""
+    rng = np.random.default_rng([7, shape[0]])
+    fleet = [pool for pool in fleet_of(book.state).pool if pool.id in pools]
+    found = np.zeros(shape, dtype=np.int64)
+    for i, pool in enumerate(fleet):
+        nodes = sum(block.nodes for block in pool.build_out)
+        part = failures if i == 0 else replace(failures, loss_gpus=0)
+        found += failing(part, nodes, pool.gpus_per_node, (shape[0], shape[1]), rng)
+    return found
 
 
 def _at_notice(free: Counts, demand: Counts, notice_s: int, asked: Question) -> AtNotice:
