@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from offtake.allocation.horizon import Horizon, Wanted, Why, exact_dot, plan_horizon
 from offtake.allocation.model import Supply
@@ -270,3 +271,50 @@ def test_worth_nothing_parts_of_nodes_and_unknown_changes_are_refused() -> None:
 def test_sums_of_products_are_exact(pairs: list[tuple[int, int]]) -> None:
     a, b = (np.array([pair[i] for pair in pairs], dtype=np.int64) for i in (0, 1))
     assert exact_dot(a, b) == sum(x * y for x, y in pairs)
+
+
+class Repairs(RuleBasedStateMachine):
+    """Changes one after another, each a repair of the plan before; a naive count must agree every time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pools = {name: supply(name, curve([(0, 48)])) for name in POOLS}
+        self.wanted: dict[str, Wanted] = {}
+        self.plan = plan_horizon([], list(self.pools.values()), WINDOW, move_cost=1_000_000)
+
+    @rule(made=businesses(), n=st.integers(1, 3))
+    def come(self, made: tuple[list[Wanted], list[Supply]], n: int) -> None:
+        new = made[0][:n]
+        self.wanted |= {one.claim.id: one for one in new}
+        self.plan = replan(self.plan, wanted=new)
+
+    @rule(data=st.data())
+    def go(self, data: st.DataObject) -> None:
+        if self.wanted:
+            gone = data.draw(st.sampled_from(sorted(self.wanted)))
+            del self.wanted[gone]
+            self.plan = replan(self.plan, withdrawn=[gone])
+
+    @rule(name=st.sampled_from(POOLS), steps=CURVES)
+    def resize(self, name: str, steps: list[tuple[int, int]]) -> None:
+        self.pools[name] = supply(name, curve(steps))
+        self.plan = replan(self.plan, pools=[self.pools[name]])
+
+    @rule()
+    def anew(self) -> None:
+        """The whole plan again is no worse than its bound allows, and starts the next repairs."""
+        fresh = plan_horizon(
+            list(self.wanted.values()), list(self.pools.values()), WINDOW, move_cost=1_000_000
+        )
+        assert fresh.objective <= self.plan.bound
+        self.plan = fresh
+
+    @invariant()
+    def everything_adds_up(self) -> None:
+        assert self.plan.objective == counted(self.plan) <= self.plan.bound
+        assert {one.claim.id: one for one in self.plan.wanted} == self.wanted
+        assert {pool.id: pool for pool in self.plan.pools} == self.pools
+
+
+TestRepairs = Repairs.TestCase
+TestRepairs.settings = settings(max_examples=30, stateful_step_count=12, deadline=None)

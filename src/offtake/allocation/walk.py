@@ -52,6 +52,7 @@ class Walk:
         self._cheapest: list[list[tuple[int, int]]] = [[] for _ in range(pools)]
         self._ways = [[0] * pools for _ in range(pools)]
         self._next = [0] * pools
+        self._into = [0] * pools
         self._short: list[tuple[int, int]] = []
         self._is_short: set[int] = set()
         self._costs: tuple[int, list[int]] = (-1, [])
@@ -118,10 +119,6 @@ class Walk:
             return self._costs[1]
         pools = range(len(self.room))
         base = [0 if self.used[p] < self.room[p] else self._least(p) for p in pools]
-        into = [0] * len(self.room)
-        for p in pools:
-            for q in _bits(self._next[p]):
-                into[q] |= 1 << p
         found = list(base)
         done = 0
         for start in sorted((p for p in pools if self.room[p]), key=base.__getitem__):
@@ -131,7 +128,7 @@ class Walk:
                 onward = 0
                 for q in _bits(frontier):
                     found[q] = base[start]
-                    onward |= into[q]
+                    onward |= self._into[q]
                 frontier = onward & ~done
         self._costs = (self.version, found)
         return found
@@ -168,8 +165,10 @@ class Walk:
                 ways[other] += nodes
                 if ways[other]:
                     self._next[pool] |= 1 << other
+                    self._into[other] |= 1 << pool
                 else:
                     self._next[pool] &= ~(1 << other)
+                    self._into[other] &= ~(1 << pool)
         self.used[pool] += nodes
         self.total[claim] += nodes
         self.version += 1
