@@ -152,7 +152,7 @@ def sellable(
         question = Question(
             window=window,
             pools=tuple(pool or ()),
-            notices=tuple(_seconds(text) for text in notice or ("90d", "30d", "7d", "2min")),
+            notices=tuple(length_of(text) for text in notice or ("90d", "30d", "7d", "2min")),
             confidence=Fraction(sure),
             draws=draws,
             paths=None if paths is None else read_paths(paths, window),
@@ -310,7 +310,9 @@ def _draw_selling(out: Console, found: Selling) -> None:
     for one in found.at:
         parts = (one.amount.firm, one.amount.recallable, one.amount.interruptible)
         share = Decimal(one.recalled_share.numerator) / one.recalled_share.denominator
-        built.add_row(_notice(one.notice_s), *(f"{part:,}" for part in (*parts, sum(parts))), percent(share))
+        built.add_row(
+            length_text(one.notice_s), *(f"{part:,}" for part in (*parts, sum(parts))), percent(share)
+        )
     out.print(built)
     out.print(
         "Firm through all of it; recallable on top if taken back by notice; interruptible on top of both."
@@ -329,7 +331,7 @@ def _draw_selling(out: Console, found: Selling) -> None:
 def _failures(share: float, repair: str, loss: str | None) -> Failures | None:
     if not share and loss is None:
         return None
-    steps = max(1, _seconds(repair, "--repair") // HOUR_S)
+    steps = max(1, length_of(repair, "--repair") // HOUR_S)
     if loss is None:
         return Failures(share=share, repair_steps=steps)
     parts = loss.split(",")
@@ -344,18 +346,24 @@ def _failures(share: float, repair: str, loss: str | None) -> Failures | None:
         repair_steps=steps,
         loss_gpus=gpus,
         losses_per_step=often / (365 * 24),
-        loss_steps=max(1, _seconds(lasts, "--loss") // HOUR_S),
+        loss_steps=max(1, length_of(lasts, "--loss") // HOUR_S),
     )
 
 
-def _notice(seconds: int) -> str:
+def length_text(seconds: int) -> str:
+    """Seconds as a length for people: 90 d, 12 h, 2 min."""
     for unit, size in reversed(_SECONDS.items()):
         if seconds % size == 0 and seconds >= size:
             return f"{seconds // size} {unit}"
     return "none"
 
 
-def _seconds(text: str, option: str = "--notice") -> int:
+def length_of(text: str, option: str = "--notice") -> int:
+    """Seconds of a length such as 90d, 12h or 2min.
+
+    Raises:
+        BadInput: naming the option.
+    """
     match = re.fullmatch(r"(\d+)\s*(s|min|h|d)", text)
     if match is None:
         raise _bad(option, "bad_length", f"{text!r} is no length of time", "write 90d, 12h or 2min")

@@ -22,6 +22,7 @@ from offtake.cli import (
     books,
     capacity,
     deals,
+    forecast,
     importing,
     invoice,
     ledger,
@@ -47,6 +48,7 @@ books.add_to(app)
 run.add_to(app)
 live.add_to(app)
 capacity.add_to(app)
+forecast.add_to(app)
 app.add_typer(agreement.app, name="agreement")
 app.add_typer(deals.app, name="deals")
 app.add_typer(invoice.app, name="invoice")
