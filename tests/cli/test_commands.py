@@ -39,7 +39,7 @@ def test_every_command_of_the_program_is_called_in_these_tests() -> None:
         "apply", "approve", "forecast", "headroom", "horizon", "init", "plan", "proposed", "rebuild",
         "record", "report", "run", "sellable", "shortfall", "status", "tell", "tick", "verify",
     }  # fmt: skip
-    groups = {"agreement", "deals", "import", "invoice", "ledger", "statement", "usage"}
+    groups = {"agreement", "deals", "import", "invoice", "ledger", "recall", "statement", "usage"}
     assert {group.name for group in app.registered_groups} == groups
 
 

@@ -134,14 +134,14 @@ def sellable(
     if firm_price and recallable_price and own_value:
         try:
             prices = Prices(
-                firm=_decimal("--firm-price", firm_price),
-                recallable=_decimal("--recallable-price", recallable_price),
-                rebate=_decimal("--rebate", rebate),
-                own=_decimal("--own-value", own_value),
+                firm=decimal_of("--firm-price", firm_price),
+                recallable=decimal_of("--recallable-price", recallable_price),
+                rebate=decimal_of("--rebate", rebate),
+                own=decimal_of("--own-value", own_value),
             )
         except ValueError as error:
             raise _bad("--own-value", "bad_prices", str(error)) from error
-    sure = _decimal("--confidence", confidence)
+    sure = decimal_of("--confidence", confidence)
     if not 0 < sure <= 1:
         raise _bad(
             "--confidence", "bad_confidence", f"{confidence} isn't above 0 and at most 1", "write 0.95"
@@ -157,7 +157,7 @@ def sellable(
             draws=draws,
             paths=None if paths is None else read_paths(paths, window),
             failures=_failures(failures, repair, loss),
-            rebate=_decimal("--rebate", rebate),
+            rebate=decimal_of("--rebate", rebate),
             prices=prices,
         )
         found = sellable_in(target, question)
@@ -176,7 +176,7 @@ def horizon(
     json_: Json = False,
 ) -> None:
     """Plan months or years by what claims are worth: the gap to a proved bound, prices, shortfalls, moves."""
-    cost = int(_decimal("--move-cost", move_cost) * MICROS)
+    cost = int(decimal_of("--move-cost", move_cost) * MICROS)
     with opened(book) as target:
         window = _window(target, first, through)
         plan, notes = horizon_of(target, window, move_cost=cost)
@@ -370,7 +370,12 @@ def length_of(text: str, option: str = "--notice") -> int:
     return int(match[1]) * _SECONDS[match[2]]
 
 
-def _decimal(option: str, text: str) -> Decimal:
+def decimal_of(option: str, text: str) -> Decimal:
+    """A number of at least nought that an option gives.
+
+    Raises:
+        BadInput: naming the option.
+    """
     try:
         value = Decimal(text)
     except InvalidOperation as error:

@@ -27,6 +27,7 @@ from offtake.cli import (
     invoice,
     ledger,
     live,
+    recall,
     run,
     statement,
     usage,
@@ -55,6 +56,7 @@ app.add_typer(invoice.app, name="invoice")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(importing.app, name="import")
 app.add_typer(usage.app, name="usage")
+app.add_typer(recall.app, name="recall")
 app.add_typer(statement.app, name="statement")
 
 
