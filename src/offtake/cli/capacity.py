@@ -31,6 +31,7 @@ from offtake.workflows.capacity import (
     headroom_in,
     horizon_of,
     prices_by_month,
+    reallocation_in,
     sellable_in,
 )
 from offtake.workflows.state import is_simulated
@@ -173,6 +174,9 @@ def horizon(
     move_cost: Annotated[
         str, typer.Option("--move-cost", help="Of one GPU that changes pool, in the book's currency.")
     ] = "4",
+    reallocation: Annotated[
+        bool, typer.Option("--reallocation", help="Also what is lost if claims could move more rarely.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Plan months or years by what claims are worth: the gap to a proved bound, prices, shortfalls, moves."""
@@ -180,16 +184,28 @@ def horizon(
     with opened(book) as target:
         window = _window(target, first, through)
         plan, notes = horizon_of(target, window, move_cost=cost)
+        regimes = reallocation_in(target, window) if reallocation else ()
         zone = operator_zone(target.state)
         months = list(months_through(month_of(window.start, zone), month_of(window.end - 1, zone)))
         borders = [window.start, *(m.interval(zone).start for m in months[1:]), window.end]
     prices = prices_by_month(plan, borders)
     names = [str(month) for month in months]
-    emit(
-        json_,
-        _plan_plain(plan, names, prices, notes),
-        lambda out: _draw_plan(out, plan, names, prices, notes),
-    )
+    plain = _plan_plain(plan, names, prices, notes)
+    plain["reallocation"] = [
+        {"moves": one.name, "epochs": one.epochs, "worth": round(one.worth, 2), "loss": round(one.loss, 6)}
+        for one in regimes
+    ]
+
+    def draw(out: Console) -> None:
+        _draw_plan(out, plan, names, prices, notes)
+        if regimes:
+            out.print("\nWhat the right to move claims is worth")
+            built = table("", "moves", ">epochs", ">worth", ">lost")
+            for one in regimes:
+                built.add_row(one.name, f"{one.epochs:,}", f"{one.worth:,.0f}", f"{one.loss:.2%}")
+            out.print(built)
+
+    emit(json_, plain, draw)
 
 
 def _plan_plain(plan: Horizon, months: list[str], prices: Any, notes: Iterable[str]) -> dict[str, Any]:

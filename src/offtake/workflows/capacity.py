@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from offtake.agreements.derive import implied_rate
 from offtake.allocation.horizon import Horizon, Wanted, plan_horizon
+from offtake.allocation.reallocation import Regime, value_of_reallocation
 from offtake.allocation.room import room_for
 from offtake.base.curve import Curve
+from offtake.base.months import month_of, months_through
 from offtake.base.outcome import Refused
 from offtake.base.time import HOUR_S, Interval
 from offtake.claims.calendar import KIND_OF, Calendar, Kind
@@ -25,7 +27,7 @@ from offtake.formats.plain import from_plain
 from offtake.workflows.allocate import supplies_of
 from offtake.workflows.book import OpenBook
 from offtake.workflows.state import Body
-from offtake.workflows.view import agreement_of, claims_in, fleet_of
+from offtake.workflows.view import agreement_of, claims_in, fleet_of, operator_zone
 
 MICROS = 10**6
 """Parts of a major unit in which worth is counted."""
@@ -93,6 +95,18 @@ def horizon_of(book: OpenBook, window: Interval, *, move_cost: int) -> tuple[Hor
     """
     found = priced(book, window)
     return plan_horizon(found.wanted, supplies_of(book.state), window, move_cost=move_cost), found.notes
+
+
+def reallocation_in(book: OpenBook, window: Interval) -> tuple[Regime, ...]:
+    """What a plan of a window would lose if claims could change pools only at borders of local months."""
+    zone = operator_zone(book.state)
+    months = list(months_through(month_of(window.start, zone), month_of(window.end - 1, zone)))
+    starts = np.array([month.interval(zone).start for month in months], dtype=np.int64)
+    regimes = [
+        ("never", starts[:0]), ("yearly", starts[::12]), ("quarterly", starts[::3]), ("monthly", starts)
+    ]  # fmt: skip
+    found = priced(book, window)
+    return value_of_reallocation(found.wanted, supplies_of(book.state), window, regimes)
 
 
 def calendar_of(plan: Horizon) -> Calendar:
