@@ -129,3 +129,37 @@ def test_what_can_t_be_asked_is_refused(live: Path) -> None:
         ),
     ):
         assert refused(3, *words)["problems"][0]["code"] == code
+
+
+def offer(live: Path, folder: Path, id_: str, gpus: int, fee: int, **changes: str) -> Path:
+    text = (live / "agreements" / "acme.toml").read_text(encoding="utf-8")
+    for old, new in {
+        'id = "acme"': f'id = "{id_}"', "1_024": str(gpus), "1_650_000": str(fee), **changes,
+    }.items():  # fmt: skip
+        assert old in text
+        text = text.replace(old, new)
+    folder.mkdir(exist_ok=True)
+    (folder / f"{id_}.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_offers_are_chosen_together(live: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "offers"
+    left = min(row["beside_firm"] for row in succeeded("headroom", live, "--through", "2027-12-31")["pools"])
+    offer(live, folder, "big", left, 1_000_000)
+    offer(live, folder, "half", left // 2, 700_000)
+    offer(live, folder, "other", left // 2, 650_000)
+    found = succeeded("deals", "choose", live, folder)
+    assert found["accepted"] == ["half", "other"]
+    assert found["worth"] == found["bound"]
+    assert found["rejected"]["big"]["gpus_lacking"] > 0
+    said = offtake("deals", "choose", live, folder).said
+    assert "Accept half, other" in said
+    assert "Not big: beside them" in said
+    for id_, changes, code in (
+        ("acme", {}, "known_agreement"),
+        ("far", {'pools = ["h200"]': 'pools = ["b200"]'}, "unknown_pool"),
+        ("euro", {'currency = "USD"': 'currency = "EUR"'}, "other_currency"),
+    ):
+        wrong = offer(live, tmp_path / id_, id_, 8, 1, **changes)
+        assert refused(6, "deals", "choose", live, wrong)["error"] == code

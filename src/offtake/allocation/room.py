@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,28 +43,64 @@ def room_for(
         raise ValueError(f"there is nothing to ask of an empty window: {window}")
     there = combine([pool.available for pool in pools if pool.id in into] or [Curve.zero()]).restrict(window)
     new = Claim(id="\0new", holder="", firmness=Firmness.ELASTIC, pools=tuple(into), gpus=there)
-    known = {pool.id: p for p, pool in enumerate(pools)}
-    for claim in (*claims, new):
-        check_pools(claim, known)
-    masks = [sum(1 << known[pool] for pool in claim.pools) for claim in (*claims, new)]
-    near = _component(masks)
-    if near.bit_count() > CUTS:
+    near = joined([*claims, new], pools, new)
+    if len(near) > CUTS:
         wanted = [Wanted(claim=claim, value=2) for claim in claims] + [Wanted(claim=new, value=1)]
         return plan_horizon(wanted, pools, window).served(new.id)
-    eligible = [[known[pool] for pool in claim.pools] for claim in (*claims, new)]
+    task = cut_task([*claims, new], near, window)
+    found = least_cuts(task.room, task.asked[:-1], task.inside[:-1], task.inside[-1])
+    return Curve.from_arrays(task.times, np.append(found, 0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CutTask:
+    """Claims and pools segment by segment, counted in whole units.
+
+    Shapes: times int64[K+1]; room int64[P, K]; asked int64[C, K] of the claims that use these pools; inside
+    [C], masks of their pools; claims [C], places of these claims in what was given.
+    """
+
+    times: NDArray[np.int64]
+    room: NDArray[np.int64]
+    asked: NDArray[np.int64]
+    inside: tuple[int, ...]
+    claims: tuple[int, ...]
+
+
+def joined(claims: Sequence[Claim], pools: Sequence[Supply], claim: Claim) -> tuple[Supply, ...]:
+    """Pools that a claim's pools are joined to, over any chain of claims.
+
+    Raises:
+        ValueError: for a claim on an unknown pool.
+    """
+    known = {pool.id: p for p, pool in enumerate(pools)}
+    for one in (*claims, claim):
+        check_pools(one, known)
+    masks = [sum(1 << known[pool] for pool in one.pools) for one in claims]
+    found, before = sum(1 << known[pool] for pool in claim.pools), 0
+    while found != before:
+        before = found
+        for mask in masks:
+            if mask & found:
+                found |= mask
+    return tuple(pool for p, pool in enumerate(pools) if found >> p & 1)
+
+
+def cut_task(claims: Sequence[Claim], pools: Sequence[Supply], window: Interval) -> CutTask:
+    """The claims that use these pools, and the pools, on all breakpoints of a window."""
+    place = {pool.id: p for p, pool in enumerate(pools)}
+    own = [c for c, claim in enumerate(claims) if claim.pools[0] in place]
+    eligible = [[place[pool] for pool in claims[c].pools] for c in own]
     units = units_of(eligible, [pool.gpus_per_node for pool in pools])
-    own = [p for p in range(len(pools)) if near >> p & 1]
-    place = {p: i for i, p in enumerate(own)}
-    others = [c for c, mask in enumerate(masks[:-1]) if mask & near]
-    times = merged_times([claims[c].gpus for c in others] + [pools[p].available for p in own], window)
-    asked = matrix([claims[c].gpus for c in others], times)
-    size = np.array([units[eligible[c][0]] for c in others], dtype=np.int64).reshape(-1, 1)
-    asked = -(-asked // size) * size
-    sizes = np.array([pools[p].gpus_per_node for p in own], dtype=np.int64).reshape(-1, 1)
-    room = matrix([pools[p].available for p in own], times) // sizes * sizes
-    inside = [sum(1 << place[p] for p in eligible[c]) for c in others]
-    found = least_cuts(room, asked, inside, sum(1 << place[p] for p in eligible[-1]))
-    return Curve.from_arrays(times, np.append(found, 0))
+    times = merged_times([claims[c].gpus for c in own] + [pool.available for pool in pools], window)
+    size = np.array([units[pools_[0]] for pools_ in eligible], dtype=np.int64).reshape(-1, 1)
+    sizes = np.array([pool.gpus_per_node for pool in pools], dtype=np.int64).reshape(-1, 1)
+    asked = -(-matrix([claims[c].gpus for c in own], times) // size) * size
+    room = matrix([pool.available for pool in pools], times) // sizes * sizes
+    return CutTask(
+        times=times, room=room, asked=asked,
+        inside=tuple(sum(1 << p for p in pools_) for pools_ in eligible), claims=tuple(own),
+    )  # fmt: skip
 
 
 def least_cuts(
@@ -92,15 +129,4 @@ def least_cuts(
             sums[:, 1] += room[p, part]
         cuts = capacity + (asked[:, part].sum(axis=0) - confined)
         found[part] = cuts[has].min(axis=0) - cuts.min(axis=0)
-    return found
-
-
-def _component(masks: Sequence[int]) -> int:
-    """Pools that are joined to the last claim's, over any chain of claims."""
-    found, before = masks[-1], 0
-    while found != before:
-        before = found
-        for mask in masks:
-            if mask & found:
-                found |= mask
     return found

@@ -12,22 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offtake.agreements.derive import implied_rate
+from offtake.agreements.model import Agreement
 from offtake.allocation.horizon import Horizon, Wanted, plan_horizon
 from offtake.allocation.reallocation import Regime, value_of_reallocation
 from offtake.allocation.room import room_for
+from offtake.allocation.together import Deal, Decision, Oversold, choose_deals
 from offtake.base.curve import Curve
 from offtake.base.months import month_of, months_through
 from offtake.base.outcome import Refused
-from offtake.base.time import HOUR_S, Interval
+from offtake.base.time import HOUR_S, Interval, format_instant
 from offtake.claims.calendar import KIND_OF, Calendar, Kind
 from offtake.claims.demand import Inference, Training, inference_demand, training_demand
+from offtake.claims.derive import claims_of
 from offtake.claims.model import Claim, Firmness
 from offtake.claims.sellable import Failures, Prices, Sellable, Split, failing, sellable, split_of
 from offtake.formats.plain import from_plain
+from offtake.rating.quote import paid_in_all
 from offtake.workflows.allocate import supplies_of
 from offtake.workflows.book import OpenBook
 from offtake.workflows.state import Body
-from offtake.workflows.view import agreement_of, claims_in, fleet_of, operator_zone
+from offtake.workflows.view import agreement_ids, agreement_of, claims_in, fleet_of, operator_zone
 
 MICROS = 10**6
 """Parts of a major unit in which worth is counted."""
@@ -107,6 +111,41 @@ def reallocation_in(book: OpenBook, window: Interval) -> tuple[Regime, ...]:
     ]  # fmt: skip
     found = priced(book, window)
     return value_of_reallocation(found.wanted, supplies_of(book.state), window, regimes)
+
+
+def choose_in(book: OpenBook, offered: Sequence[Agreement], now: int) -> Decision | Refused:
+    """Which of some agreements to sign, beside the firm claims of the book: each wholly or not at all.
+
+    Worth is what the offtaker would pay over the term, everything delivered and taken in full. Claims of the
+    book that aren't firm yield.
+
+    Refusals: `oversold` where the firm claims don't fit by themselves, `unknown_pool`, `other_currency`,
+    `known_agreement` for an id that the book has, and `over` for one whose term has ended.
+    """
+    pools = supplies_of(book.state)
+    currency = str((book.state.body("book", "book") or {})["currency"])
+    known, names = agreement_ids(book.state), [pool.id for pool in pools]
+    deals = []
+    for one in offered:
+        missing = sorted({pool for tranche in one.tranches for pool in tranche.pools if pool not in names})
+        wrong = {
+            "unknown_pool": f"the fleet has no pool {', '.join(missing)}" if missing else "",
+            "other_currency": f"it is in {one.currency}, the book in {currency}" * (one.currency != currency),
+            "known_agreement": "the book has an agreement of that name" * (one.id in known),
+            "over": f"its term ended on {one.ends}" * (one.midnight(one.ends) <= now),
+        }
+        for code, why in wrong.items():
+            if why:
+                return Refused(code=code, sentence=f"{one.id}: {why}")
+        deals.append(Deal(id=one.id, claims=claims_of(one), worth=paid_in_all(one).minor))
+    window = Interval(now, max([one.midnight(one.ends) for one in offered], default=now + 1))
+    firm = [c for c in claims_in(book.state, book.lake) if c.firmness is Firmness.FIRM]
+    try:
+        return choose_deals(firm, pools, window, deals)
+    except Oversold as error:
+        lacking = error.lacking
+        when = format_instant(lacking.interval.start)
+        return Refused(code="oversold", sentence=f"firm claims are oversold: from {when}, {error}")
 
 
 def calendar_of(plan: Horizon) -> Calendar:
