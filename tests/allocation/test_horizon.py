@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from offtake.allocation.horizon import Horizon, Wanted, Why, exact_dot, plan_horizon
 from offtake.allocation.model import Supply
@@ -215,10 +216,12 @@ def test_prices_say_what_a_node_more_would_earn() -> None:
         wanted("cheap", ("a",), curve([(6, 8)]), 10**6),
     ]
     plan = plan_horizon(claims, pools, WINDOW)
-    assert plan.price("a") == Curve.from_steps([(0, 3 * 10**6), (24 * HOUR_S, 0)])
-    roomy = plan_horizon(claims, [supply("a", curve([(0, 16)]))], WINDOW)
-    assert roomy.price("a").value_at(0) == 0
-    assert roomy.price("a").value_at(7 * HOUR_S) == 10**6
+    assert plan.price("a") == Curve.from_steps([(6 * HOUR_S, 10**6), (24 * HOUR_S, 0)])
+    more = plan_horizon(claims, [supply("a", curve([(0, 16)]))], WINDOW)
+    assert more.price("a") == Curve.zero()
+    assert more.objective - plan.objective == 18 * HOUR_S * 8 * 10**6
+    nothing = plan_horizon(claims, [supply("a", Curve.zero())], WINDOW)
+    assert nothing.price("a").value_at(0) == 3 * 10**6
 
 
 @pytest.mark.parametrize(
@@ -226,11 +229,6 @@ def test_prices_say_what_a_node_more_would_earn() -> None:
     [
         ([wanted("x", ("nowhere",), curve([(0, 8)]), 1)], [supply("a", curve([(0, 8)]))], "unknown pools"),
         ([wanted("x", ("a",), curve([(0, 8)]), 1)] * 2, [supply("a", curve([(0, 8)]))], "twice: x"),
-        (
-            [wanted("x", ("a", "b"), curve([(0, 8)]), 1)],
-            [supply("a", curve([(0, 8)])), Supply(id="b", gpus_per_node=4, available=Curve.zero())],
-            "different sizes",
-        ),
     ],
 )
 def test_what_can_t_be_planned_is_refused(claims: list[Wanted], pools: list[Supply], message: str) -> None:
@@ -238,12 +236,26 @@ def test_what_can_t_be_planned_is_refused(claims: list[Wanted], pools: list[Supp
         plan_horizon(claims, pools, WINDOW)
 
 
+def test_pools_with_nodes_of_different_sizes_are_planned_in_their_common_unit() -> None:
+    pools = [supply("a", curve([(0, 16)])), Supply(id="b", gpus_per_node=72, available=curve([(0, 150)]))]
+    claim = wanted("x", ("a", "b"), curve([(0, 100)]), 10**6)
+    plan = plan_horizon([claim], pools, WINDOW)
+    assert plan.unit.tolist() == [8, 8]
+    assert plan.free[0].sum() == 16 + 144 - 104
+    assert plan.gap == 0
+    assert plan.served("x").value_at(0) == 100
+    alone = plan_horizon([wanted("x", ("a",), curve([(0, 8)]), 1)], pools, WINDOW)
+    assert alone.unit.tolist() == [8, 72]
+    with pytest.raises(ValueError, match="plan anew"):
+        replan(alone, wanted=[claim])
+
+
 def test_worth_nothing_parts_of_nodes_and_unknown_changes_are_refused() -> None:
     with pytest.raises(ValueError, match="worth something"):
         wanted("x", ("a",), curve([(0, 8)]), 0)
     pools = [supply("a", curve([(0, 8)]))]
     claim = wanted("x", ("a",), curve([(0, 8)]), 1)
-    with pytest.raises(ValueError, match="nodes of 8"):
+    with pytest.raises(ValueError, match="units of 8"):
         plan_horizon([claim], pools, WINDOW, previous={("x", "a"): 4})
     plan = plan_horizon([claim], pools, WINDOW)
     for wrong, message in (
@@ -259,3 +271,50 @@ def test_worth_nothing_parts_of_nodes_and_unknown_changes_are_refused() -> None:
 def test_sums_of_products_are_exact(pairs: list[tuple[int, int]]) -> None:
     a, b = (np.array([pair[i] for pair in pairs], dtype=np.int64) for i in (0, 1))
     assert exact_dot(a, b) == sum(x * y for x, y in pairs)
+
+
+class Repairs(RuleBasedStateMachine):
+    """Changes one after another, each a repair of the plan before; a naive count must agree every time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pools = {name: supply(name, curve([(0, 48)])) for name in POOLS}
+        self.wanted: dict[str, Wanted] = {}
+        self.plan = plan_horizon([], list(self.pools.values()), WINDOW, move_cost=1_000_000)
+
+    @rule(made=businesses(), n=st.integers(1, 3))
+    def come(self, made: tuple[list[Wanted], list[Supply]], n: int) -> None:
+        new = made[0][:n]
+        self.wanted |= {one.claim.id: one for one in new}
+        self.plan = replan(self.plan, wanted=new)
+
+    @rule(data=st.data())
+    def go(self, data: st.DataObject) -> None:
+        if self.wanted:
+            gone = data.draw(st.sampled_from(sorted(self.wanted)))
+            del self.wanted[gone]
+            self.plan = replan(self.plan, withdrawn=[gone])
+
+    @rule(name=st.sampled_from(POOLS), steps=CURVES)
+    def resize(self, name: str, steps: list[tuple[int, int]]) -> None:
+        self.pools[name] = supply(name, curve(steps))
+        self.plan = replan(self.plan, pools=[self.pools[name]])
+
+    @rule()
+    def anew(self) -> None:
+        """The whole plan again is no worse than its bound allows, and starts the next repairs."""
+        fresh = plan_horizon(
+            list(self.wanted.values()), list(self.pools.values()), WINDOW, move_cost=1_000_000
+        )
+        assert fresh.objective <= self.plan.bound
+        self.plan = fresh
+
+    @invariant()
+    def everything_adds_up(self) -> None:
+        assert self.plan.objective == counted(self.plan) <= self.plan.bound
+        assert {one.claim.id: one for one in self.plan.wanted} == self.wanted
+        assert {pool.id: pool for pool in self.plan.pools} == self.pools
+
+
+TestRepairs = Repairs.TestCase
+TestRepairs.settings = settings(max_examples=30, stateful_step_count=12, deadline=None)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from offtake.allocation.horizon import Wanted
 from offtake.allocation.model import Supply
 from offtake.allocation.stays import capacity_rows
-from offtake.allocation.together import Against, Candidate, Choice, choose_deals
+from offtake.allocation.together import Against, Deal, Decision, choose_deals
 from offtake.base.curve import Curve
 from offtake.base.time import HOUR_S, Interval
 from offtake.claims.model import Claim, Firmness
@@ -50,11 +50,13 @@ def levels(most: int, hours: int = HOURS) -> st.SearchStrategy[list[int]]:
     return st.lists(st.integers(0, most), min_size=hours, max_size=hours)
 
 
-def offer(one: Wanted, *, whole: bool = False, id_: str = "") -> Candidate:
-    return Candidate(id=id_ or one.claim.id, wanted=(one,), whole=whole)
+def offer(one: Wanted, *, whole: bool = False, id_: str = "") -> Deal:
+    """A deal that brings its value for each GPU-hour."""
+    worth = one.value * one.claim.gpus.integrate(WINDOW) // HOUR_S
+    return Deal(id=id_ or one.claim.id, claims=(one.claim,), worth=worth, whole=whole)
 
 
-Business = tuple[list[Wanted], list[Candidate], list[Supply]]
+Business = tuple[list[Wanted], list[Deal], list[Supply]]
 
 
 @st.composite
@@ -70,19 +72,19 @@ def businesses(draw: st.DrawFn, *, most: int, standing: int, candidates: int, po
         for i in range(draw(st.integers(0, standing)))
     ]
     offered = [
-        Candidate(
+        Deal(
             id=f"d{i}",
-            wanted=tuple(one(f"d{i}/{t}", Firmness.FIRM, 0) for t in range(draw(st.integers(1, 2)))),
+            claims=tuple(one(f"d{i}/{t}", Firmness.FIRM, 0).claim for t in range(draw(st.integers(1, 2)))),
+            worth=draw(st.integers(0, 200)) * 10**6,
             whole=draw(st.booleans()),
         )
         for i in range(draw(st.integers(1, candidates)))
     ]
-    offered = [deal for deal in offered if any(len(one.claim.gpus.times) for one in deal.wanted)]
     return stand, offered, [supply(name, draw(levels(3 * most // 2))) for name in names]
 
 
-def gpus_of(one: Wanted) -> list[int]:
-    return [one.claim.gpus.value_at(hour * HOUR_S) for hour in range(HOURS)]
+def gpus_of(claim: Claim) -> list[int]:
+    return [claim.gpus.value_at(hour * HOUR_S) for hour in range(HOURS)]
 
 
 def rooms_of(pools: Sequence[Supply]) -> dict[str, list[int]]:
@@ -99,34 +101,34 @@ def fits(needs: Sequence[tuple[frozenset[str], int]], room: Mapping[str, int]) -
 
 
 def best_if_placed_anew(
-    stand: Sequence[Wanted], taken: Sequence[Candidate], pools: Sequence[Supply]
+    stand: Sequence[Wanted], taken: Sequence[Deal], pools: Sequence[Supply]
 ) -> int | None:
     """The most that firm claims and these deals earn with others, hour by hour; None if they don't fit."""
     found: list[int] = []
-    whole = [one for deal in taken if deal.whole for one in deal.wanted]
-    for where in product(*(one.claim.pools for one in whole)):
+    whole = [claim for deal in taken if deal.whole for claim in deal.claims]
+    split = [claim for deal in taken if not deal.whole for claim in deal.claims]
+    for where in product(*(claim.pools for claim in whole)):
         room = rooms_of(pools)
-        for one, pool in zip(whole, where, strict=True):
-            room[pool] = [r - -(-g // NODE) for r, g in zip(room[pool], gpus_of(one), strict=True)]
+        for claim, pool in zip(whole, where, strict=True):
+            room[pool] = [r - -(-g // NODE) for r, g in zip(room[pool], gpus_of(claim), strict=True)]
         earned = [
-            best_hour(stand, taken, {p: r[hour] for p, r in room.items()}, hour) for hour in range(HOURS)
+            best_hour(stand, split, {p: r[hour] for p, r in room.items()}, hour) for hour in range(HOURS)
         ]
         if None not in earned:
             found.append(sum(e for e in earned if e is not None))
-    return HOUR_S * max(found) if found else None
+    return HOUR_S * (max(found) + sum(deal.worth for deal in taken)) if found else None
 
 
 def best_hour(
-    stand: Sequence[Wanted], taken: Sequence[Candidate], room: Mapping[str, int], hour: int
+    stand: Sequence[Wanted], split: Sequence[Claim], room: Mapping[str, int], hour: int
 ) -> int | None:
-    needs, earned, nodes = [], 0, []
-    placed = {one.claim.id for deal in taken if deal.whole for one in deal.wanted}
-    for one in [*stand, *(one for deal in taken for one in deal.wanted)]:
-        gpus, own = gpus_of(one)[hour], frozenset(one.claim.pools)
+    needs = [(frozenset(claim.pools), -(-gpus_of(claim)[hour] // NODE)) for claim in split]
+    earned, nodes = 0, []
+    for one in stand:
+        gpus, own = gpus_of(one.claim)[hour], frozenset(one.claim.pools)
         if one.claim.firmness is Firmness.FIRM:
             earned += one.value * gpus
-            if one.claim.id not in placed:
-                needs.append((own, -(-gpus // NODE)))
+            needs.append((own, -(-gpus // NODE)))
         else:
             earned -= one.penalty * gpus
             nodes += [((one.value + one.penalty) * min(NODE, gpus - i), own) for i in range(0, gpus, NODE)]
@@ -139,37 +141,35 @@ def best_hour(
     return earned
 
 
-def subsets(offered: Sequence[Candidate]) -> Iterator[list[Candidate]]:
+def subsets(offered: Sequence[Deal]) -> Iterator[list[Deal]]:
     for bits in product((False, True), repeat=len(offered)):
         yield [one for one, bit in zip(offered, bits, strict=True) if bit]
 
 
-def check_rules(choice: Choice, business: Business) -> None:
+def check_rules(choice: Decision, business: Business) -> None:
     stand, offered, pools = business
-    every = [*stand, *(one for deal in offered for one in deal.wanted)]
+    every = [*(one.claim for one in stand), *(claim for deal in offered for claim in deal.claims)]
     room = rooms_of(pools)
+    lost = {one.claim for one in choice.already_short}
+    full = {one.claim.id for one in stand if one.claim.firmness is Firmness.FIRM} - lost
+    full |= {claim.id for deal in offered if deal.id in choice.accepted for claim in deal.claims}
+    none = {claim.id for deal in offered if deal.id not in choice.accepted for claim in deal.claims}
     for hour in range(HOURS):
         at = hour * HOUR_S
         for pool in pools:
-            held = [choice.held(one.claim.id, pool.id).value_at(at) for one in every]
+            held = [choice.held(claim.id, pool.id).value_at(at) for claim in every]
             assert sum(held) <= room[pool.id][hour] * NODE
             assert not any(gpus % NODE for gpus in held)
-        lost = {one.claim for one in choice.already_short}
-        for one in every:
-            total = sum(choice.held(one.claim.id, pool).value_at(at) for pool in one.claim.pools)
-            asked = gpus_of(one)[hour]
+        for claim in every:
+            total = sum(choice.held(claim.id, pool).value_at(at) for pool in claim.pools)
+            asked = gpus_of(claim)[hour]
             assert total <= -(-asked // NODE) * NODE
-            deal = one.claim.id.partition("/")[0]
-            if deal in choice.accepted or (
-                one in stand and one.claim.firmness is Firmness.FIRM and one.claim.id not in lost
-            ):
-                assert total >= asked, "not in full"
-            if one not in stand and deal not in choice.accepted:
-                assert not total
-    for deal_ in offered:
-        for one in deal_.wanted:
-            used = [pool for pool in one.claim.pools if len(choice.held(one.claim.id, pool).times)]
-            assert len(used) <= 1 or not deal_.whole
+            assert total >= asked or claim.id not in full
+            assert not total or claim.id not in none
+    for deal in offered:
+        for claim in deal.claims:
+            used = [pool for pool in claim.pools if len(choice.held(claim.id, pool).times)]
+            assert len(used) <= 1 or not deal.whole
     assert {*choice.accepted, *(one.id for one in choice.rejected)} == {one.id for one in offered}
 
 
@@ -177,7 +177,7 @@ def check_rules(choice: Choice, business: Business) -> None:
 @given(businesses(most=24, standing=3, candidates=4, pools=3))
 def test_placed_anew_every_hour_it_equals_enumeration(business: Business) -> None:
     stand, offered, pools = business
-    choice = choose_deals(stand, offered, pools, WINDOW, resets=EVERY_HOUR, gap=0.0)
+    choice = choose_deals(stand, offered, pools, WINDOW, resets=None, gap=0.0)
     check_rules(choice, business)
     worth = {
         tuple(one.id for one in taken): best_if_placed_anew(stand, taken, pools) for taken in subsets(offered)
@@ -200,16 +200,17 @@ def test_placed_anew_every_hour_it_equals_enumeration(business: Business) -> Non
 
 
 def best_if_placed_once(
-    stand: Sequence[Wanted], taken: Sequence[Candidate], pools: Sequence[Supply], spans: Sequence[range]
+    stand: Sequence[Wanted], taken: Sequence[Deal], pools: Sequence[Supply], spans: Sequence[range]
 ) -> int | None:
     """The same where each node stays for a span: every placement of every node is tried."""
-    deals = [(one, deal.whole) for deal in taken for one in deal.wanted]
+    deals = [(Wanted(claim=c, value=1), deal.whole) for deal in taken for c in deal.claims]
     nodes: list[tuple[int, bool, list[tuple[str, list[int]]]]] = []
-    fixed = 0
+    fixed = sum(deal.worth for deal in taken)
     for one, whole in [*((s, False) for s in stand), *deals]:
-        gpus = gpus_of(one)
+        gpus = gpus_of(one.claim)
         must = one.claim.firmness is Firmness.FIRM
-        fixed += (one.value if must else -one.penalty) * sum(gpus)
+        if one in stand:
+            fixed += (one.value if must else -one.penalty) * sum(gpus)
         if whole:
             takes = [-(-g // NODE) for g in gpus]
             nodes.append((0, True, [(pool, takes) for pool in one.claim.pools]))
@@ -275,7 +276,7 @@ def test_why_names_the_pool_the_interval_and_who_would_lose() -> None:
     long = offer(wanted("long", ["a"], [8] * 4, 9 * 10**6), whole=True)
     rival = offer(wanted("rival", ["b"], [0, 8, 8, 0], 2 * 10**6))
     choice = choose_deals(stand, [dear, cheap, long, rival], pools, WINDOW, gap=0.0)
-    assert choice.accepted == {"dear": 4 * 10**6 * 16 * HOUR_S}
+    assert choice.accepted == ("dear",)
     assert choice.held("dear", "a") == curve([8, 8, 0, 0])
     assert choice.gap == 0
     by_id = {one.id: one for one in choice.rejected}
@@ -304,23 +305,22 @@ def test_firm_claims_that_are_short_already_are_named() -> None:
     assert [one.gpu_seconds for one in anew.already_short] == [8 * HOUR_S]
 
 
-def test_a_term_outside_the_window_and_a_deal_for_nothing_are_refused() -> None:
+def test_what_can_t_be_planned_is_refused() -> None:
     pools = [supply("a", [8] * 4)]
-    late = offer(wanted("late", ["a"], [8] * 5, 1))
-    with pytest.raises(ValueError, match="late runs outside the window"):
-        choose_deals([], [late], pools, WINDOW)
-    with pytest.raises(ValueError, match="asks for nothing"):
-        choose_deals([], [offer(wanted("none", ["a"], [0], 1))], pools, WINDOW)
     twice = offer(wanted("x", ["a"], [8], 1))
     with pytest.raises(ValueError, match="twice: x"):
-        choose_deals(twice.wanted, [twice], pools, WINDOW)
-    with pytest.raises(ValueError, match="candidates' ids must differ: x, x"):
+        choose_deals([wanted("x", ["a"], [8], 1)], [twice], pools, WINDOW)
+    with pytest.raises(ValueError, match="ids of deals must differ: x, x"):
         choose_deals([], [twice, offer(wanted("y", ["a"], [8], 1), id_="x")], pools, WINDOW)
     with pytest.raises(ValueError, match="unknown pools: z"):
         choose_deals([], [offer(wanted("x", ["z"], [8], 1))], pools, WINDOW)
-    other = replace(pools[0], id="b", gpus_per_node=4)
-    with pytest.raises(ValueError, match="different sizes"):
-        choose_deals([], [offer(wanted("x", ["a", "b"], [8], 1))], [*pools, other], WINDOW)
+
+
+def test_pools_with_nodes_of_different_sizes_are_counted_in_what_divides_both() -> None:
+    pools = [replace(supply("a", [12] * 4), gpus_per_node=4), supply("b", [16] * 4)]
+    deal = offer(wanted("x", ["a", "b"], [24] * 4, 1))
+    assert choose_deals([], [deal], pools, WINDOW).accepted == ("x",)
+    assert choose_deals([], [replace(deal, whole=True)], pools, WINDOW).accepted == ()
 
 
 @given(st.data())

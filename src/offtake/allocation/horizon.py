@@ -11,7 +11,7 @@ added up in whole numbers, and the first walk must reach its own bound in nodes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offtake.allocation.model import Placement, Supply
+from offtake.allocation.network import units_of
 from offtake.allocation.walk import Walk
 from offtake.base.curve import Curve, merged_times
 from offtake.base.errors import ensure
@@ -109,8 +110,10 @@ class Horizon:
         times: int64[K+1].
         wanted: what was asked for.
         pools: in the order given.
+        unit: int64[P], GPUs that holdings of each pool are multiples of: a node, or less where claims join
+            pools with nodes of different sizes.
         move_cost: of one GPU that changes pool, in millionths.
-        prices: int64[K, P], what one more GPU-hour would be worth, by segment and pool.
+        prices: int64[K, P], what one more GPU-hour would be worth were moves free, by segment and pool.
         free: int64[K, P], GPUs in whole nodes that nobody holds.
         runs: int64[R, 5]: claim, pool, first segment, last segment (exclusive), GPUs.
         short: int64[S, 5]: claim, first segment, last segment (exclusive), GPUs asked for and not served; 1
@@ -124,6 +127,7 @@ class Horizon:
     times: Counts
     wanted: tuple[Wanted, ...]
     pools: tuple[Supply, ...]
+    unit: Counts
     move_cost: int
     prices: Counts
     free: Counts
@@ -201,19 +205,20 @@ def plan_horizon(
     Args:
         wanted: claims with what they are worth; nodes are whole, and a claim's last node counts in full when
             claims compete, though it earns only for what is asked for.
-        pools: every pool that a claim names.
+        pools: every pool that a claim names. Where claims join pools with nodes of different sizes, all of
+            these are planned in units of the greatest common divisor, such as 8 GPUs for nodes of 8 and 72.
         window: half-open, not empty.
         move_cost: of one GPU that changes pool, in millionths of a major unit.
         previous: who holds what just before the window.
 
     Raises:
-        ValueError: for an empty window, an id that appears twice, an unknown pool, a claim whose pools have
-            nodes of different sizes (`plan_allocation` plans those), or parts of nodes in `previous`.
+        ValueError: for an empty window, an id that appears twice, an unknown pool, or parts of units in
+            `previous`.
     """
     check_all(wanted, pools, window)
     times = merged_times([*(w.claim.gpus for w in wanted), *(p.available for p in pools)], window)
     task = _Task(wanted=wanted, pools=pools, times=times, previous=previous or {})
-    best, prices = task.walk(0, None)
+    best, prices, costs = task.walk(0, None)
     free_moves = _runs(best.changes, len(times) - 1)
     ensure(
         task.windows.worth_in_nodes(free_moves)
@@ -222,9 +227,9 @@ def plan_horizon(
     )
     taken = best
     if move_cost:
-        taken, _ = task.walk(move_cost, task.ahead(prices))
+        taken, _, _ = task.walk(move_cost, task.ahead(costs))
     runs = _runs(taken.changes, len(times) - 1)
-    runs[:, 4] *= task.node_gpus[runs[:, 1]]
+    runs[:, 4] *= task.unit[runs[:, 1]]
     moves = task.moves(taken)
     objective = task.windows.objective(runs) - HOUR_S * move_cost * sum(move.gpus for move in moves)
     return Horizon(
@@ -232,6 +237,7 @@ def plan_horizon(
         times=times,
         wanted=tuple(wanted),
         pools=tuple(pools),
+        unit=task.unit,
         move_cost=move_cost,
         prices=prices,
         free=free_of(task.capacity, runs),
@@ -253,14 +259,15 @@ class _Task:
         self.wanted, self.pools, self.times = wanted, pools, times
         self.eligible = [tuple(index[pool] for pool in one.claim.pools) for one in wanted]
         self.weight = [one.value + one.penalty for one in wanted]
-        self.node_gpus = np.array([pool.gpus_per_node for pool in pools], dtype=np.int64)
-        self.node = np.array([pools[own[0]].gpus_per_node for own in self.eligible], dtype=np.int64)
+        nodes = np.array([pool.gpus_per_node for pool in pools], dtype=np.int64)
+        self.unit = np.array(units_of(self.eligible, nodes.tolist()), dtype=np.int64)
         available = np.stack([pool.available.at(times[:-1]) for pool in pools], axis=1)
-        self.room = available // self.node_gpus
-        self.capacity = self.room * self.node_gpus
-        self.windows = _Windows.of(wanted, times, self.node)
+        self.capacity = available // nodes * nodes
+        self.room = self.capacity // self.unit
+        own_units = np.array([self.unit[own[0]] for own in self.eligible], dtype=np.int64)
+        self.windows = _Windows.of(wanted, times, own_units)
         self.start = [
-            (c, index[pool], self._nodes(one, pool, gpus))
+            (c, index[pool], self._units(one, index[pool], gpus))
             for c, one in enumerate(wanted)
             for (claim, pool), gpus in sorted(previous.items())
             if claim == one.claim.id and pool in one.claim.pools and gpus
@@ -268,13 +275,13 @@ class _Task:
         self._needs = self._events()
         self._rooms = _changed(self.room)
 
-    def _nodes(self, one: Wanted, pool: str, gpus: int) -> int:
-        node = next(p.gpus_per_node for p in self.pools if p.id == pool)
-        if gpus < 0 or gpus % node:
+    def _units(self, one: Wanted, p: int, gpus: int) -> int:
+        unit = int(self.unit[p])
+        if gpus < 0 or gpus % unit:
             raise ValueError(
-                f"previous placement: {one.claim.id} holds {gpus} GPUs of {pool}, nodes of {node}"
+                f"previous placement: {one.claim.id} holds {gpus} GPUs of {self.pools[p].id}, units of {unit}"
             )
-        return gpus // node
+        return gpus // unit
 
     def _events(self) -> Mapping[int, list[tuple[int, int, int]]]:
         """By segment, claims whose need changes, with the instant until which they need as many."""
@@ -301,29 +308,31 @@ class _Task:
         found.setdefault(0, []).extend((c, 0, int(self.times[-1])) for c in sorted(holding))
         return found
 
-    def walk(self, move_cost: int, ahead: list[list[int]] | None) -> tuple[Walk, Counts]:
-        """Every segment in turn; with the prices of each."""
+    def walk(self, move_cost: int, ahead: list[list[int]] | None) -> tuple[Walk, Counts, Counts]:
+        """Every segment in turn; where moves are free, also what a node more would earn and one less cost."""
         walk = Walk(self.eligible, self.weight, len(self.pools), move=move_cost)
         for c, p, nodes in self.start:
             walk.put(c, p, nodes)
-        prices = np.zeros((len(self.times) - 1, len(self.pools)), dtype=np.int64)
-        seen = -1
+        shape = (len(self.times) - 1, len(self.pools))
+        prices, costs = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        seen, top = -1, max(self.weight, default=0)
         for k, now in enumerate(self.times[:-1].tolist()):
             needs, rooms = self._needs.get(k, ()), self._rooms.get(k, ())
             if needs or rooms:
                 walk.advance(k, now, needs, rooms, ahead)
             if move_cost:
                 continue
-            if walk.version != seen:
-                prices[k] = walk.prices()
-                seen = walk.version
+            if walk.version == seen:
+                prices[k], costs[k] = prices[k - 1], costs[k - 1]
             else:
-                prices[k] = prices[k - 1]
-        return walk, prices
+                prices[k] = walk.prices()
+                costs[k] = [min(cost, top) for cost in walk.costs()]
+                seen = walk.version
+        return walk, prices, costs
 
-    def ahead(self, prices: Counts) -> list[list[int]]:
-        """What a node of each pool is worth from each segment to the end of the window, in millionths."""
-        worth = prices * np.diff(self.times)[:, np.newaxis] // HOUR_S
+    def ahead(self, costs: Counts) -> list[list[int]]:
+        """What a node of each pool would cost from each segment to the end of the window, in millionths."""
+        worth = costs * np.diff(self.times)[:, np.newaxis] // HOUR_S
         left: list[list[int]] = np.cumsum(worth[::-1], axis=0)[::-1].tolist()
         return left
 
@@ -342,7 +351,7 @@ class _Task:
             found += paired(
                 int(self.times[k]),
                 names[claim],
-                {self.pools[p].id: nodes * int(self.node_gpus[p]) for p, nodes in own.items()},
+                {self.pools[p].id: nodes * int(self.unit[p]) for p, nodes in own.items()},
                 None if other < 0 else names[other],
             )
         return tuple(found)
@@ -568,21 +577,17 @@ def check_all(wanted: Sequence[Wanted], pools: Sequence[Supply], window: Interva
         twice = sorted({name for name in ids if name in seen or seen.add(name)})  # type: ignore[func-returns-value]
         if twice:
             raise ValueError(f"{what} ids must differ; twice: {', '.join(twice)}")
-    sizes = {pool.id: pool.gpus_per_node for pool in pools}
+    known = {pool.id for pool in pools}
     for one in wanted:
-        check_pools(one.claim, sizes)
+        check_pools(one.claim, known)
 
 
-def check_pools(claim: Claim, sizes: Mapping[str, int]) -> None:
-    """Refuse a claim on unknown pools, or on pools whose nodes differ in size.
+def check_pools(claim: Claim, known: Collection[str]) -> None:
+    """Refuse a claim on unknown pools.
 
     Raises:
         ValueError: saying which.
     """
-    unknown = [pool for pool in claim.pools if pool not in sizes]
+    unknown = [pool for pool in claim.pools if pool not in known]
     if unknown:
         raise ValueError(f"claim {claim.id} names unknown pools: {', '.join(unknown)}")
-    if len({sizes[pool] for pool in claim.pools}) > 1:
-        raise ValueError(
-            f"claim {claim.id}: its pools have nodes of different sizes; split it by size of node"
-        )

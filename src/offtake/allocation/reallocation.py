@@ -1,140 +1,122 @@
-"""What the right to place claims anew is worth: never, yearly, quarterly, monthly, freely.
+"""What the right to move claims between pools is worth: the same plan, with places reset more or less often.
 
-Between two resets a claim's whole profile keeps its shares of its pools. Shares may be any fraction, so each
-figure is the best that the clause allows, found by a linear program; freely is the bound of `plan_horizon`,
-which no plan exceeds. More resets never earn less, and that is checked.
+Within an epoch each claim keeps its share of each pool for its whole profile; at an epoch's border shares may
+change. Each epoch is a linear program by itself: shares, with the pools' capacity at every breakpoint. Shares
+and GPUs are divisible here, and moves are free: it prices the right, it isn't a plan to carry out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
 import highspy
 import numpy as np
+from numpy.typing import NDArray
 
-from offtake.allocation.horizon import Wanted, check_all, plan_horizon
+from offtake.allocation.horizon import Wanted, check_pools, plan_horizon
 from offtake.allocation.model import Supply
-from offtake.allocation.stays import SCALE, Model, Use, capacity_rows, epochs, profiles, rooms
-from offtake.base.curve import merged_times
+from offtake.base.curve import matrix, merged_times
 from offtake.base.errors import ensure
-from offtake.base.months import month_of
-from offtake.base.time import Interval
+from offtake.base.time import HOUR_S, Interval
 
-CADENCES: Mapping[str, int] = {"never": 0, "yearly": 12, "quarterly": 3, "monthly": 1}
-FREELY = "freely"
-OPTIONS: dict[str, bool | str | int | float] = {"solver": "simplex"}
-TOLERANCE = 10**6
-"""A linear program's worth is right to a part in so many."""
+Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cadence:
-    """What claims earn where placements may be re-set so often.
-
-    Units: worth in millionths of a major unit, times 3,600.
+class Regime:
+    """How often places may be reset, and what is then earned.
 
     Attributes:
-        name: ``never``, ``yearly``, ``quarterly``, ``monthly`` or ``freely``.
-        resets: how many there are inside the window.
-        worth: of what is served, less penalties.
-        loss: against freely, as a part of it.
-        rows: of capacity, in the linear program.
+        name: such as ``yearly``.
+        epochs: how many.
+        worth: of what is served less penalties, in major units.
+        loss: part of what free moves at any time would earn that is lost.
     """
 
     name: str
-    resets: int
-    worth: int
-    loss: Fraction
-    rows: int
+    epochs: int
+    worth: float
+    loss: float
 
 
 def value_of_reallocation(
-    wanted: Sequence[Wanted], pools: Sequence[Supply], window: Interval, zone: str = "UTC"
-) -> tuple[Cadence, ...]:
-    """What claims earn under each cadence, the rarest first.
+    wanted: Sequence[Wanted], pools: Sequence[Supply], window: Interval, regimes: Sequence[tuple[str, Counts]]
+) -> tuple[Regime, ...]:
+    """What each regime earns, the last of them with free moves at any time.
 
     Args:
-        wanted: claims with what they are worth.
-        pools: every pool that a claim names; parts of nodes aren't used.
-        window: half-open, not empty.
-        zone: whose months count, from the one in which the window starts.
+        wanted: claims with their worth.
+        pools: every pool that a claim names.
+        window: half-open.
+        regimes: names, and borders between epochs inside the window.
 
     Raises:
-        ValueError: as `plan_horizon` does.
+        ValueError: those of `plan_horizon`.
     """
+    known = {pool.id: p for p, pool in enumerate(pools)}
+    for one in wanted:
+        check_pools(one.claim, known)
     free = plan_horizon(wanted, pools, window)
+    asked = sum(one.penalty * one.claim.gpus.integrate(window) for one in wanted) / (HOUR_S * 10**6)
+    best = float(Fraction(free.bound, HOUR_S * 10**6))
     found = []
-    for name, months in CADENCES.items():
-        resets = resets_of(window, months, zone)
-        worth, rows = worth_between(wanted, pools, window, resets)
-        loss = Fraction(free.bound - worth, abs(free.bound)) if free.bound else Fraction(0)
-        found.append(Cadence(name=name, resets=len(resets), worth=worth, loss=loss, rows=rows))
-    inside = len(free.times) - 2
-    found.append(Cadence(name=FREELY, resets=inside, worth=free.bound, loss=Fraction(0), rows=0))
-    for fewer, more in pairwise(found):
-        slack = max(abs(fewer.worth), abs(more.worth)) // TOLERANCE + 1
-        ensure(fewer.worth <= more.worth + slack, f"{fewer.name} earns more than {more.name}")
-    return tuple(found)
+    for name, borders in regimes:
+        inside = borders[(borders > window.start) & (borders < window.end)]
+        edges = [window.start, *inside.tolist(), window.end]
+        worth = sum(_epoch(wanted, pools, known, Interval(a, b)) for a, b in pairwise(edges)) - asked
+        loss = (best - worth) / abs(best) if best else 0.0
+        found.append(Regime(name=name, epochs=len(edges) - 1, worth=worth, loss=loss))
+    return (*found, Regime(name="free", epochs=len(free.times) - 1, worth=best, loss=0.0))
 
 
-def resets_of(window: Interval, months: int, zone: str) -> list[int]:
-    """First instants of every so many months inside a window; none for nought months."""
-    found: list[int] = []
-    month = month_of(window.start, zone)
-    while months:
-        month = month.plus(months)
-        start = month.interval(zone).start
-        if start >= window.end:
-            break
-        found.append(start)
-    return found
+def _epoch(
+    wanted: Sequence[Wanted], pools: Sequence[Supply], known: dict[str, int], epoch: Interval
+) -> float:
+    """The most that fixed shares earn over an epoch, in major units."""
+    there = [one for one in wanted if one.claim.gpus.max_over(epoch)]
+    if not there:
+        return 0.0
+    times = merged_times([*(one.claim.gpus for one in there), *(pool.available for pool in pools)], epoch)
+    asked = matrix([one.claim.gpus for one in there], times)
+    sizes = np.array([pool.gpus_per_node for pool in pools], dtype=np.int64).reshape(-1, 1)
+    room = matrix([pool.available for pool in pools], times) // sizes * sizes
+    hours = np.diff(times) / HOUR_S
+    claims = np.array([c for c, one in enumerate(there) for _ in one.claim.pools])
+    places = np.array([known[pool] for one in there for pool in one.claim.pools])
+    weight = np.array([(one.value + one.penalty) / 1e6 for one in there])
+    gain = weight * (asked @ hours)
+    rows = [(np.flatnonzero(claims == c), np.ones((claims == c).sum()), 1.0) for c in range(len(there))]
+    for p in range(len(pools)):
+        columns = np.flatnonzero(places == p)
+        if not len(columns):
+            continue
+        own = asked[claims[columns]]
+        for k in np.flatnonzero(own.any(axis=0)).tolist():
+            some = own[:, k] > 0
+            rows.append((columns[some], own[some, k].astype(np.float64), float(room[p, k])))
+    return _solved(gain[claims], rows)
 
 
-def worth_between(
-    wanted: Sequence[Wanted], pools: Sequence[Supply], window: Interval, resets: Sequence[int]
-) -> tuple[int, int]:
-    """The most that claims earn if they keep their shares of their pools between resets.
-
-    Units: worth in millionths of a major unit, times 3,600.
-
-    Returns:
-        The worth, and how many rows of capacity it took.
-    """
-    check_all(wanted, pools, window)
-    inside = [at for at in resets if window.start < at < window.end]
-    times = merged_times([*(one.claim.gpus for one in wanted), *(pool.available for pool in pools)], window)
-    times = np.unique(np.concatenate([times, np.array(inside, dtype=np.int64)]))
-    spans = epochs(times, inside)
-    index = {pool.id: p for p, pool in enumerate(pools)}
-    model, uses = Model(), _uses(len(pools))
-    for piece in profiles(wanted, times, spans):
-        one = wanted[piece.claim]
-        model.fixed -= one.penalty * piece.gpu_seconds / SCALE
-        columns = []
-        for name in one.claim.pools:
-            column = model.column((one.value + one.penalty) * piece.gpu_seconds / SCALE, 1.0, whole=False)
-            uses[index[name]].append((column, piece.first, piece.last, piece.use))
-            columns.append(column)
-        model.rows.append((-highspy.kHighsInf, 1.0, columns, [1.0] * len(columns)))
-    room = rooms(pools, times)
-    shares = len(model.rows)
-    for p, pool in enumerate(pools):
-        for k, own, taken in capacity_rows(uses[p], room[:, p] * pool.gpus_per_node, spans, model.upper):
-            model.rows.append(
-                (-highspy.kHighsInf, float(room[k, p] * pool.gpus_per_node), own.tolist(), taken.tolist())
-            )
-    rows = len(model.rows) - shares
-    if not model.cost:  # HiGHS has no optimum for a model without columns
-        return round(model.fixed * SCALE), rows
-    highs = model.loaded(relaxed=True, options=OPTIONS)
+def _solved(gain: Floats, rows: Sequence[tuple[Counts, Floats, float]]) -> float:
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = len(gain), len(rows)
+    lp.col_cost_ = -gain
+    lp.col_lower_, lp.col_upper_ = np.zeros(len(gain)), np.ones(len(gain))
+    lp.row_lower_ = np.full(len(rows), -np.inf)
+    lp.row_upper_ = np.array([most for _, _, most in rows])
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.start_ = np.concatenate([[0], np.cumsum([len(c) for c, _, _ in rows])]).astype(np.int32)
+    lp.a_matrix_.index_ = np.concatenate([c for c, _, _ in rows]).astype(np.int32)
+    lp.a_matrix_.value_ = np.concatenate([v for _, v, _ in rows])
+    highs = highspy.Highs()  # type: ignore[no-untyped-call]
+    for name, value in (("output_flag", False), ("threads", 1), ("random_seed", 0)):
+        highs.setOptionValue(name, value)
+    highs.passModel(lp)
     highs.run()
     status = highs.getModelStatus()
-    ensure(status == highspy.HighsModelStatus.kOptimal, f"shares between resets weren't found: {status}")
-    return round(highs.getInfo().objective_function_value * SCALE), rows
-
-
-def _uses(pools: int) -> list[list[Use]]:
-    return [[] for _ in range(pools)]
+    ensure(status == highspy.HighsModelStatus.kOptimal, f"an epoch wasn't solved: {status}")
+    return -float(highs.getInfo().objective_function_value)

@@ -46,8 +46,8 @@ def replan(
         pools: pools that have another curve than they had, nodes of the same size.
 
     Raises:
-        ValueError: for a claim or a pool that the plan doesn't know, or a claim whose pools have nodes of
-            different sizes.
+        ValueError: for a claim or a pool that the plan doesn't know, or a claim that joins pools which the
+            plan counts in different units: it must be planned anew.
     """
     return _Repair(plan, wanted, withdrawn, pools).done()
 
@@ -69,7 +69,6 @@ class _Repair:
         index = {one.claim.id: c for c, one in enumerate(plan.wanted)}
         self.index = {pool.id: p for p, pool in enumerate(plan.pools)}
         _check(plan, wanted, withdrawn, pools)
-        self.node = np.array([pool.gpus_per_node for pool in plan.pools], dtype=np.int64)
         self._refine([*(one.claim.gpus.times for one in wanted), *(pool.available.times for pool in pools)])
         self.lengths = np.diff(self.times)
         self.pools = list(plan.pools)
@@ -204,7 +203,7 @@ class _Repair:
     def _resize(self, pool: Supply) -> None:
         """A pool has another curve; where it is too small, what is worth least stops."""
         p = self.index[pool.id]
-        node = int(self.node[p])
+        node = pool.gpus_per_node
         before = self.pools[p].available.at(self.times[:-1]) // node * node
         after = pool.available.at(self.times[:-1]) // node * node
         self.pools[p] = pool
@@ -231,8 +230,8 @@ class _Repair:
     def _left(self, c: int) -> Counts:
         """GPUs a claim still lacks, in whole nodes."""
         held = self._touch(c).sum(axis=1)
-        node = int(self.node[self._eligible(c)[0]])
-        lacking: Counts = np.maximum(-(-self.asked[c] // node) * node - held, 0)
+        unit = int(self.plan.unit[self._eligible(c)[0]])
+        lacking: Counts = np.maximum(-(-self.asked[c] // unit) * unit - held, 0)
         return lacking
 
     def _take(self, c: int, e: int, gpus: Counts) -> None:
@@ -289,12 +288,17 @@ class _Repair:
 
     def _fill_others(self, changed: Sequence[int]) -> None:
         """Whoever is short where nodes have become free takes them, dearest first."""
-        grown = (self.free > self.free_before).any(axis=1)
+        grown = self.free > self.free_before
         if not grown.any():
             return
-        count = np.concatenate([[0], np.cumsum(grown)])
-        near = self.short[count[self.short[:, 2]] > count[self.short[:, 1]], 0]
-        others = {*np.unique(near).tolist(), *self.own} - self.gone - set(changed)
+        count = np.zeros((len(grown) + 1, grown.shape[1]), dtype=np.int64)
+        np.cumsum(grown, axis=0, out=count[1:])
+        near = count[self.short[:, 2]] > count[self.short[:, 1]]
+        others = set(self.own) - self.gone - set(changed)
+        for c in np.unique(self.short[near.any(axis=1), 0]).tolist():
+            if near[self.short[:, 0] == c][:, self._eligible(c)].any():
+                others.add(c)
+        others -= self.gone | set(changed)
         for c in sorted(others, key=self._rank):
             if self._left(c).any():
                 self._fill(c)
@@ -345,10 +349,13 @@ def _check(
         if id_ not in known:
             raise ValueError(f"the plan has no claim {id_!r}")
     sizes = {pool.id: pool.gpus_per_node for pool in plan.pools}
+    units = dict(zip(sizes, plan.unit.tolist(), strict=True))
     for pool in resized:
         if sizes.get(pool.id) != pool.gpus_per_node:
             raise ValueError(f"the plan has no pool {pool.id!r} with nodes of {pool.gpus_per_node} GPUs")
     for one in wanted:
         check_pools(one.claim, sizes)
+        if len({units[pool] for pool in one.claim.pools}) > 1:
+            raise ValueError(f"claim {one.claim.id} joins pools with nodes of different sizes: plan anew")
         if one.claim.id in withdrawn:
             raise ValueError(f"claim {one.claim.id} can't be withdrawn and wanted at once")

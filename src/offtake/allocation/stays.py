@@ -1,9 +1,9 @@
 """Claims that stay where they are between the instants at which placements may be re-set.
 
-A claim is cut into pieces, each of which keeps its pools from one reset to the next: one piece for its whole
-profile, of which shares are chosen; or one for each band of nodes that are asked for at the same times, of
-which whole nodes are chosen. A pool's capacity is a row for every segment between breakpoints, but a row that
-asks for no more than another, with as much room, can't be broken where that one isn't, and is left out.
+A claim is cut into pieces, each of which keeps its pools from one reset to the next: one for each band of
+nodes that are asked for at the same times, of which whole ones are chosen. A pool's capacity is a row for
+every segment between breakpoints, but a row that asks for no more than another, with as much room, can't be
+broken where that one isn't, and is left out.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import highspy
 import numpy as np
 from numpy.typing import NDArray
 
-from offtake.allocation.horizon import Counts, Wanted
+from offtake.allocation.horizon import Counts
 from offtake.allocation.model import Supply
 from offtake.base.time import HOUR_S
+from offtake.claims.model import Claim
 
 Floats = NDArray[np.float64]
 
@@ -36,8 +37,8 @@ class Piece:
         claim: its place in the list of claims.
         first: of the segments that it covers.
         last: exclusive.
-        units: how many of it there are: nodes, or 1 for a profile that is cut into shares.
-        use: what one unit takes in each segment, in nodes or GPUs.
+        units: how many of it there are: nodes, or 1 for a claim that must be whole in one pool.
+        use: nodes that one unit takes in each segment.
         gpu_seconds: what one unit serves.
     """
 
@@ -55,31 +56,21 @@ def epochs(times: Counts, resets: Iterable[int]) -> list[tuple[int, int]]:
     return list(pairwise([0, *inside, len(times) - 1]))
 
 
-def profiles(wanted: Sequence[Wanted], times: Counts, spans: Sequence[tuple[int, int]]) -> list[Piece]:
-    """Each claim's whole profile, by epoch; in GPUs."""
-    lengths = np.diff(times)
-    return [
-        Piece(claim=c, first=first, last=last, units=1, use=gpus, gpu_seconds=int(gpus @ lengths[first:last]))
-        for c, one in enumerate(wanted)
-        for first, last, gpus in _asked(one, times, spans)
-    ]
-
-
 def bands(
-    wanted: Sequence[Wanted], times: Counts, spans: Sequence[tuple[int, int]], node: Sequence[int]
+    claims: Sequence[Claim], times: Counts, spans: Sequence[tuple[int, int]], unit: Sequence[int]
 ) -> list[Piece]:
-    """Each claim's nodes, by epoch, those together that are asked for at the same times; in nodes.
+    """Each claim's nodes, by epoch, those together that are asked for at the same times.
 
     Nodes are numbered: the second is asked for only while more is asked for than the first has, and serves
     what lies above it. So a last node that is needed in part earns for that part.
     """
     lengths = np.diff(times)
     found = []
-    for c, one in enumerate(wanted):
-        for first, last, gpus in _asked(one, times, spans):
-            levels = np.concatenate([[0], gpus // node[c], -(-gpus // node[c])])
+    for c, claim in enumerate(claims):
+        for first, last, gpus in _asked(claim, times, spans):
+            levels = np.concatenate([[0], gpus // unit[c], -(-gpus // unit[c])])
             for below, above in pairwise(np.unique(levels).tolist()):
-                served = np.clip(gpus - node[c] * below, 0, node[c])
+                served = np.clip(gpus - unit[c] * below, 0, unit[c])
                 found.append(
                     Piece(
                         claim=c,
@@ -93,9 +84,11 @@ def bands(
     return found
 
 
-def _asked(one: Wanted, times: Counts, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, Counts]]:
+def _asked(
+    claim: Claim, times: Counts, spans: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, int, Counts]]:
     """What a claim asks for, by epoch, without the segments at both ends in which it asks for nothing."""
-    gpus = one.claim.gpus.at(times[:-1])
+    gpus = claim.gpus.at(times[:-1])
     for first, last in spans:
         some = np.flatnonzero(gpus[first:last])
         if len(some):
@@ -201,7 +194,13 @@ def _undominated(taken: Counts, room: Counts, rows: Counts) -> list[int]:
     return kept
 
 
-def rooms(pools: Sequence[Supply], times: Counts) -> Counts:
-    """Whole nodes of each pool, int64[K, P]."""
-    nodes: Counts = np.stack([pool.available.at(times[:-1]) // pool.gpus_per_node for pool in pools], axis=1)
-    return nodes
+def rooms(pools: Sequence[Supply], times: Counts, unit: Sequence[int]) -> Counts:
+    """Units in the whole nodes of each pool, int64[K, P]."""
+    found: Counts = np.stack(
+        [
+            pool.available.at(times[:-1]) // pool.gpus_per_node * (pool.gpus_per_node // own)
+            for pool, own in zip(pools, unit, strict=True)
+        ],
+        axis=1,
+    )
+    return found

@@ -1,17 +1,17 @@
-"""Accept or reject a set of candidate deals together, so that what is served in full is worth most.
+"""Accept or reject a set of deals together, so that they and what stands are worth most.
 
-Firm claims that stand are served in full, or as far as they could be without any candidate. An accepted deal
-is served in full for its whole term; one that can't be is never accepted. What is left serves other claims by
-worth. Nodes are whole and stay where they are between resets; a deal may have to be whole in one pool.
+Firm claims that stand are served in full, or as far as they could be without any deal. An accepted deal is
+served in full; one that can't be is never accepted. What is left serves other claims by worth. Nodes are
+whole and stay where they are between resets; a deal may have to be whole in one pool.
 
 A mixed-integer program (HiGHS) chooses the quantities: a whole number of each claim's bands of nodes in each
-pool (see `stays`), and a nought or one for each candidate. Worth and capacity are then recounted in whole
-numbers. Stopped early, it still answers with the best found and a proved bound.
+pool (see `stays`), and a nought or one for each deal. Worth and capacity are then recounted in whole numbers.
+Stopped early, it still answers with the best found and a proved bound.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -25,11 +25,12 @@ from numpy.typing import NDArray
 
 from offtake.allocation.horizon import Counts, Wanted, check_all
 from offtake.allocation.model import Supply
+from offtake.allocation.network import units_of
 from offtake.allocation.stays import SCALE, Floats, Model, Piece, Use, bands, capacity_rows, epochs, rooms
 from offtake.base.curve import Curve, merged_times
 from offtake.base.errors import ensure
 from offtake.base.time import HOUR_S, Interval
-from offtake.claims.model import Firmness
+from offtake.claims.model import Claim, Firmness
 
 _INF = highspy.kHighsInf
 _NEAR = 1e-6
@@ -38,22 +39,24 @@ _EXACT = 10**9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A deal that may be accepted; its penalties don't count, since it is served in full or not at all.
+class Deal:
+    """A deal that is accepted wholly or not at all.
 
     Attributes:
-        id: of the deal.
-        wanted: its claims, one for each tranche, and what a GPU-hour of each earns.
-        whole: whether each claim must run in one pool; else it may be split over its pools.
+        id: its name.
+        claims: what it would claim.
+        worth: what it brings, in millionths of a major unit.
+        whole: whether each of its claims must run in one pool; else it may be split over its pools.
     """
 
     id: str
-    wanted: tuple[Wanted, ...]
+    claims: tuple[Claim, ...]
+    worth: int
     whole: bool = False
 
 
 class Against(StrEnum):
-    """Why a candidate is rejected.
+    """Why a deal is rejected.
 
     `NO_ROOM`: it can't be served in full beside firm claims, whatever else gave way. `WORTH_LESS`: what would
     have to give way is worth more. `NO_GAIN`: what would have to give way is worth as much, or it would have
@@ -86,7 +89,7 @@ class Displaced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """A candidate that isn't accepted.
+    """A deal that isn't accepted.
 
     Attributes:
         id: of the deal.
@@ -106,8 +109,8 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Choice:
-    """Which candidates to accept, and where everything goes.
+class Decision:
+    """Which deals to accept, and where everything goes.
 
     Shapes: K segments, R runs.
 
@@ -115,11 +118,11 @@ class Choice:
 
     Attributes:
         times: int64[K+1].
-        claims: ids of the claims that stand, then of the candidates' claims.
+        claims: ids of the claims that stand, then of the deals' claims.
         pools: ids.
-        accepted: ids of candidates, in the order given, with what each earns.
+        accepted: ids of deals, in the order given.
         rejected: the others, in the order given.
-        already_short: firm claims that couldn't be served in full even without a candidate, and by how much.
+        already_short: firm claims that couldn't be served in full even without a deal, and by how much.
         runs: int64[R, 5]: claim, pool, first segment, last segment (exclusive), GPUs in whole nodes.
         objective: worth of what is served, less penalties of claims that stand.
         bound: no choice can have more.
@@ -128,7 +131,7 @@ class Choice:
     times: Counts
     claims: tuple[str, ...]
     pools: tuple[str, ...]
-    accepted: Mapping[str, int]
+    accepted: tuple[str, ...]
     rejected: tuple[Rejected, ...]
     already_short: tuple[Displaced, ...]
     runs: Counts
@@ -150,84 +153,80 @@ class Choice:
 
 def choose_deals(
     standing: Sequence[Wanted],
-    candidates: Sequence[Candidate],
+    deals: Sequence[Deal],
     pools: Sequence[Supply],
     window: Interval,
     *,
-    resets: Sequence[int] = (),
+    resets: Sequence[int] | None = (),
     seconds: float = 60.0,
     gap: float = 1e-4,
-) -> Choice:
-    """The candidates that are worth most together with what stands.
+) -> Decision:
+    """The deals that are worth most together with what stands.
 
     Args:
         standing: claims as they stand; firm ones are served first, others by worth.
-        candidates: deals to decide on; their whole terms must lie in the window.
-        pools: every pool that a claim names.
+        deals: to decide on; they count within the window, with all their worth.
+        pools: every pool that a claim names. Where claims join pools with nodes of different sizes, all of
+            these are counted in units of the greatest common divisor.
         window: half-open, not empty.
-        resets: instants at which everything may be placed anew; none: what is placed stays.
+        resets: instants at which everything may be placed anew; None for whenever anything changes.
         seconds: solving stops after this, with the best found; which that is then depends on the machine.
         gap: solving stops this near to the bound, as a part of it; 0 for the best.
 
     Raises:
-        ValueError: as `plan_horizon` does, and for a candidate that asks for nothing or runs outside the
-            window.
+        ValueError: as `plan_horizon` does, and for deals of one id.
         TimeoutError: if firm claims couldn't be placed in time.
     """
-    check_all([*standing, *(one for deal in candidates for one in deal.wanted)], pools, window)
-    if len({deal.id for deal in candidates}) < len(candidates):
-        raise ValueError(f"candidates' ids must differ: {', '.join(deal.id for deal in candidates)}")
-    for deal in candidates:
-        if any(one.claim.gpus.restrict(window) != one.claim.gpus for one in deal.wanted):
-            raise ValueError(f"candidate {deal.id} runs outside the window; its whole term must be planned")
-        if not any(len(one.claim.gpus.times) for one in deal.wanted):
-            raise ValueError(f"candidate {deal.id} asks for nothing")
-    return _Task(standing, candidates, pools, window, resets).choice(seconds, gap)
+    offered = [Wanted(claim=claim, value=1) for deal in deals for claim in deal.claims]
+    check_all([*standing, *offered], pools, window)
+    if len({deal.id for deal in deals}) < len(deals):
+        raise ValueError(f"ids of deals must differ: {', '.join(deal.id for deal in deals)}")
+    return _Task(standing, deals, pools, window, resets).decision(seconds, gap)
 
 
 class _Task:
     """Columns of the program and what they mean.
 
-    Shapes: N pieces, J candidates, K segments, P pools.
+    Shapes: N pieces, J deals, K segments, P pools.
     """
 
     def __init__(
         self,
         standing: Sequence[Wanted],
-        candidates: Sequence[Candidate],
+        deals: Sequence[Deal],
         pools: Sequence[Supply],
         window: Interval,
-        resets: Sequence[int],
+        resets: Sequence[int] | None,
     ) -> None:
-        self.all = [*standing, *(one for deal in candidates for one in deal.wanted)]
-        self.deal = [-1] * len(standing) + [j for j, deal in enumerate(candidates) for _ in deal.wanted]
-        self.stand, self.candidates, self.pools = len(standing), candidates, pools
-        inside = [at for at in resets if window.start < at < window.end]
-        curves = [*(one.claim.gpus for one in self.all), *(pool.available for pool in pools)]
-        self.times = np.unique(
-            np.concatenate([merged_times(curves, window), np.array(inside, dtype=np.int64)])
-        )
-        self.spans = epochs(self.times, inside)
+        self.standing, self.stand, self.deals, self.pools = standing, len(standing), deals, pools
+        self.claims = [*(one.claim for one in standing), *(claim for deal in deals for claim in deal.claims)]
+        self.deal = [-1] * len(standing) + [j for j, deal in enumerate(deals) for _ in deal.claims]
+        inside = [at for at in resets or () if window.start < at < window.end]
+        times = merged_times([*(c.gpus for c in self.claims), *(p.available for p in pools)], window)
+        self.times = np.unique(np.concatenate([times, np.array(inside, dtype=np.int64)]))
+        self.spans = epochs(self.times, inside if resets is not None else self.times.tolist())
         index = {pool.id: p for p, pool in enumerate(pools)}
-        self.eligible = [[index[pool] for pool in one.claim.pools] for one in self.all]
-        self.node = [pools[own[0]].gpus_per_node for own in self.eligible]
-        self.room = rooms(pools, self.times)
-        self.whole = [j >= 0 and candidates[j].whole for j in self.deal]
+        self.eligible = [[index[pool] for pool in claim.pools] for claim in self.claims]
+        self.unit = units_of(self.eligible, [pool.gpus_per_node for pool in pools])
+        self.node = [self.unit[own[0]] for own in self.eligible]
+        self.room = rooms(pools, self.times, self.unit)
+        self.whole = [j >= 0 and deals[j].whole for j in self.deal]
         lengths = np.diff(self.times)
-        self.asked = [int(one.claim.gpus.at(self.times[:-1]) @ lengths) for one in self.all]
+        self.asked = [int(claim.gpus.at(self.times[:-1]) @ lengths) for claim in self.claims]
         self._build()
 
     def _build(self) -> None:
-        """Columns: pieces by pool, then one for each candidate, and one for each pool of a whole one."""
-        penalties = sum(one.penalty * self.asked[c] for c, one in enumerate(self.all[: self.stand]))
+        """Columns: pieces by pool, then one for each deal, and one for each pool of a whole one."""
+        penalties = sum(one.penalty * self.asked[c] for c, one in enumerate(self.standing))
         self.model = model = Model(fixed=-penalties / SCALE)
         self.parts: list[tuple[Piece, int, int]] = []
         self.uses: list[list[Use]] = [[] for _ in self.pools]
         self.firm_rows: list[tuple[Piece, int]] = []
         self.accept = [
-            model.column(self.earns(j) / SCALE, 1.0, whole=True) for j in range(len(self.candidates))
+            model.column(deal.worth * HOUR_S / SCALE, float(deal.worth > 0), whole=True)
+            for deal in self.deals
         ]
-        for piece in bands(self.all, self.times, self.spans, self.node):
+        for piece in bands(self.claims, self.times, self.spans, self.node):
             if not self.whole[piece.claim]:
                 self._add(piece)
         self.wholes: dict[int, list[list[int]]] = {}
@@ -241,13 +240,11 @@ class _Task:
         if not model.cost:  # HiGHS has no optimum for a model without columns
             model.column(0.0, 0.0, whole=True)
 
-    def earns(self, j: int) -> int:
-        """Worth of a deal, served in full."""
-        return sum(self.all[c].value * self.asked[c] for c, own in enumerate(self.deal) if own == j)
-
     def _add(self, piece: Piece) -> None:
-        one, deal = self.all[piece.claim], self.deal[piece.claim]
-        worth = (one.value + one.penalty) * piece.gpu_seconds / SCALE if deal < 0 else 0.0
+        deal, worth = self.deal[piece.claim], 0.0
+        if deal < 0:
+            one = self.standing[piece.claim]
+            worth = (one.value + one.penalty) * piece.gpu_seconds / SCALE
         columns = [self._part(piece, p, worth, float(piece.units)) for p in self.eligible[piece.claim]]
         if deal >= 0:
             self._tie(columns, deal, float(piece.units))
@@ -262,7 +259,7 @@ class _Task:
         self.model.rows.append((0.0, 0.0, row, [*([1.0] * len(columns)), -units]))
 
     def _add_whole(self, c: int) -> None:
-        gpus = self.all[c].claim.gpus.at(self.times[:-1])
+        gpus = self.claims[c].gpus.at(self.times[:-1])
         some = np.flatnonzero(gpus)
         first, last = int(some[0]), int(some[-1]) + 1
         piece = Piece(
@@ -285,9 +282,9 @@ class _Task:
 
     def is_firm(self, c: int) -> bool:
         """Whether a claim stands and must be served in full."""
-        return c < self.stand and self.all[c].claim.firmness is Firmness.FIRM
+        return c < self.stand and self.claims[c].firmness is Firmness.FIRM
 
-    def choice(self, seconds: float, gap: float) -> Choice:
+    def decision(self, seconds: float, gap: float) -> Decision:
         """Firm claims alone; then everything; then why not."""
         start, short = self._firm_alone(seconds)
         highs = self.model.loaded(relaxed=False, options={"mip_rel_gap": gap, "time_limit": seconds})
@@ -300,16 +297,13 @@ class _Task:
         objective = self._objective(units)
         most = self.model.fixed + float(np.maximum(self.model.cost, 0) @ self.model.upper)
         bound = max(objective, ceil(min(highs.getInfo().mip_dual_bound, most) * SCALE))
-        accepted = {
-            deal.id: self.earns(j)
-            for j, (deal, column) in enumerate(zip(self.candidates, self.accept, strict=True))
-            if units[column]
-        }
-        return Choice(
+        return Decision(
             times=self.times,
-            claims=tuple(one.claim.id for one in self.all),
+            claims=tuple(claim.id for claim in self.claims),
             pools=tuple(pool.id for pool in self.pools),
-            accepted=accepted,
+            accepted=tuple(
+                deal.id for deal, column in zip(self.deals, self.accept, strict=True) if units[column]
+            ),
             rejected=_Reasons(self, units, objective, bound).all(),
             already_short=short,
             runs=self._runs(units),
@@ -335,7 +329,7 @@ class _Task:
             missing = piece.units - round(placed)
             lacking[piece.claim] = lacking.get(piece.claim, 0) + missing * piece.gpu_seconds
         short = tuple(
-            Displaced(claim=self.all[c].claim.id, gpu_seconds=lost)
+            Displaced(claim=self.claims[c].id, gpu_seconds=lost)
             for c, lost in sorted(lacking.items())
             if lost
         )
@@ -343,7 +337,7 @@ class _Task:
 
     def served(self, values: NDArray[np.int64] | Floats) -> list[int]:
         """GPU-seconds that each claim gets."""
-        found = [0] * len(self.all)
+        found = [0] * len(self.claims)
         for piece, _, column in self.parts:
             if values[column] > _NEAR:
                 found[piece.claim] += round(float(values[column]) * piece.gpu_seconds)
@@ -360,19 +354,19 @@ class _Task:
     def _objective(self, units: NDArray[np.int64]) -> int:
         """Worth in whole numbers; also checks every rule."""
         ensure(bool((self.used(units) <= self.room).all()), "a pool would give more than it has")
-        got = [0] * len(self.all)
+        got = [0] * len(self.claims)
         for piece, _, column in self.parts:
             got[piece.claim] += int(units[column]) * piece.gpu_seconds
-        for c in range(self.stand, len(self.all)):
+        for c in range(self.stand, len(self.claims)):
             whole = self.asked[c] * int(units[self.accept[self.deal[c]]])
             ensure(got[c] == whole, "an accepted deal isn't served in full")
         for piece, row in self.firm_rows:
             lower, upper, columns, _ = self.model.rows[row]
             placed = int(units[np.array(columns)].sum())
-            ensure(lower <= placed <= upper, f"firm claim {self.all[piece.claim].claim.id} would lose nodes")
-        earned = sum(one.value * got[c] for c, one in enumerate(self.all))
-        return earned - sum(
-            one.penalty * (self.asked[c] - got[c]) for c, one in enumerate(self.all[: self.stand])
+            ensure(lower <= placed <= upper, f"firm claim {self.claims[piece.claim].id} would lose nodes")
+        brought = sum(deal.worth for deal, own in zip(self.deals, self.accept, strict=True) if units[own])
+        return HOUR_S * brought + sum(
+            one.value * got[c] - one.penalty * (self.asked[c] - got[c]) for c, one in enumerate(self.standing)
         )
 
     def _runs(self, units: NDArray[np.int64]) -> Counts:
@@ -390,7 +384,7 @@ class _Task:
 
 
 class _Reasons:
-    """Why candidates are rejected: the linear program in which one of them must be served.
+    """Why deals are rejected: the linear program in which one of them must be served.
 
     It may part nodes and deals, so what it loses against the choice is the least that could be lost.
     """
@@ -422,7 +416,7 @@ class _Reasons:
         return tuple(self._reason(j) for j in range(len(self.task.accept)) if j not in self.taken)
 
     def _reason(self, j: int) -> Rejected:
-        name = self.task.candidates[j].id
+        name = self.task.deals[j].id
         short: tuple[Lack, ...] = ()
         values = self._best(self.relaxed, j, loose=False)
         if values is None:
@@ -446,7 +440,7 @@ class _Reasons:
         )
 
     def _best(self, highs: highspy.Highs, j: int, *, loose: bool) -> Floats | None:
-        """The best with a candidate served, beside deals taken or (loose) as much of them as pays."""
+        """The best with a deal served, beside deals taken or (loose) as much of them as pays."""
         task = self.task
         lower, upper = np.zeros(len(task.accept)), np.zeros(len(task.accept))
         upper[self.taken] = 1.0
@@ -476,7 +470,7 @@ class _Reasons:
             Lack(
                 pool=pool.id,
                 interval=Interval(times[first], times[last]),
-                gpus=ceil((float(over[first:last, p].max()) - _NEAR) * pool.gpus_per_node),
+                gpus=ceil((float(over[first:last, p].max()) - _NEAR) * self.task.unit[p]),
             )
             for p, pool in enumerate(self.task.pools)
             for first, last, _ in _steps((over[:, p] > _NEAR).astype(np.int64))
@@ -484,8 +478,8 @@ class _Reasons:
 
     def _displaced(self, values: Floats) -> tuple[Displaced, ...]:
         lost = [
-            Displaced(claim=one.claim.id, gpu_seconds=had - has)
-            for one, had, has in zip(self.task.all, self.got, self.task.served(values), strict=True)
+            Displaced(claim=claim.id, gpu_seconds=had - has)
+            for claim, had, has in zip(self.task.claims, self.got, self.task.served(values), strict=True)
             if had - has >= HOUR_S
         ]
         return tuple(sorted(lost, key=lambda one: (-one.gpu_seconds, one.claim)))

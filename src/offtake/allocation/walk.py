@@ -7,8 +7,8 @@ a free node, or a cheaper claim's, reached over a chain of moves. `Walk` keeps h
 and makes exchanges until none is left.
 
 Where moves are free this is the best that the segment allows, and `prices` says what one more node of each
-pool would be worth: the least that a node reachable from it serves now. These are the duals of the segment's
-transportation problem, and they prove it: see `offtake.allocation.horizon`. Where moves cost, an exchange
+pool would be worth: the dearest claim that waits for it. These are duals of the segment's transportation
+problem, and they prove it: see `offtake.allocation.horizon`. Where moves cost, an exchange
 must earn more than its moves for as long as both claims last.
 
 It is plain Python over a few pools at a time: a segment changes a claim or two, and the next depends on it.
@@ -20,6 +20,8 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 
 HOUR_S = 3_600
+NEVER = 1 << 62
+"""More than any claim is worth."""
 
 
 class Walk:
@@ -50,9 +52,10 @@ class Walk:
         self._cheapest: list[list[tuple[int, int]]] = [[] for _ in range(pools)]
         self._ways = [[0] * pools for _ in range(pools)]
         self._next = [0] * pools
+        self._into = [0] * pools
         self._short: list[tuple[int, int]] = []
         self._is_short: set[int] = set()
-        self._prices: tuple[int, list[int]] = (-1, [])
+        self._costs: tuple[int, list[int]] = (-1, [])
         self._k = 0
         self._now = 0
 
@@ -95,16 +98,28 @@ class Walk:
         self._serve_all(worth)
 
     def prices(self) -> list[int]:
-        """What one more node of each pool would be worth, were moves free: nought where one is in reach."""
-        if self._prices[0] == self.version:
-            return self._prices[1]
+        """What one more node of each pool would be worth, were moves free: the dearest that waits for it.
+
+        A claim waits for every pool that is in reach of its own: whoever is there could make room.
+        """
+        found = [0] * len(self.room)
+        done = 0
+        for weight, claim in self._short:
+            for p in _bits(self._reach(self.mask[claim], done)):
+                found[p] = -weight
+                done |= 1 << p
+        return found
+
+    def costs(self) -> list[int]:
+        """What one node less of each pool would cost, were moves free: the cheapest that is in its reach.
+
+        Nought where a node is free, and more than anything is worth where a pool has none to lose.
+        """
+        if self._costs[0] == self.version:
+            return self._costs[1]
         pools = range(len(self.room))
         base = [0 if self.used[p] < self.room[p] else self._least(p) for p in pools]
         found = list(base)
-        into = [0] * len(self.room)
-        for p in pools:
-            for q in _bits(self._next[p]):
-                into[q] |= 1 << p
         done = 0
         for start in sorted((p for p in pools if self.room[p]), key=base.__getitem__):
             frontier = (1 << start) & ~done
@@ -113,17 +128,24 @@ class Walk:
                 onward = 0
                 for q in _bits(frontier):
                     found[q] = base[start]
-                    onward |= into[q]
+                    onward |= self._into[q]
                 frontier = onward & ~done
-        for p in pools:
-            if not self.room[p]:  # nobody can be there: whoever could be mustn't be tempted
-                wanted = [-w for w, c in self._short if self.mask[c] >> p & 1]
-                found[p] = max([0, *wanted, *(found[q] for q in _bits(into[p]))])
-        self._prices = (self.version, found)
+        self._costs = (self.version, found)
+        return found
+
+    def _reach(self, mask: int, but: int) -> int:
+        """Pools in reach of some by moving who is there, but for some and what only they lead to."""
+        found = frontier = mask & ~but
+        while frontier:
+            onward = 0
+            for p in _bits(frontier):
+                onward |= self._next[p]
+            frontier = onward & ~found & ~but
+            found |= frontier
         return found
 
     def _least(self, pool: int) -> int:
-        return self._cheapest[pool][0][0] if self._cheapest[pool] else 0
+        return self._cheapest[pool][0][0] if self._cheapest[pool] else NEVER
 
     def _change(self, claim: int, pool: int, nodes: int) -> None:
         before = self.held[claim].get(pool, 0)
@@ -143,8 +165,10 @@ class Walk:
                 ways[other] += nodes
                 if ways[other]:
                     self._next[pool] |= 1 << other
+                    self._into[other] |= 1 << pool
                 else:
                     self._next[pool] &= ~(1 << other)
+                    self._into[other] &= ~(1 << pool)
         self.used[pool] += nodes
         self.total[claim] += nodes
         self.version += 1
@@ -176,8 +200,8 @@ class Walk:
             again = False
             for _, claim in list(self._short):
                 while claim in self._is_short:
-                    prices = self.prices()
-                    if min(prices[p] for p in self.eligible[claim]) >= self.weight[claim]:
+                    costs = self.costs()
+                    if min(costs[p] for p in self.eligible[claim]) >= self.weight[claim]:
                         break
                     if not self._serve(claim, worth):
                         break

@@ -112,6 +112,11 @@ def quote(agreement: Agreement, event: Event, supposed: Supposed | None = None) 
     )
 
 
+def paid_in_all(agreement: Agreement) -> Money:
+    """What the offtaker pays over the term, everything delivered and taken in full."""
+    return Money(sum(c.amount.minor for c in _charges(agreement, Supposed())), agreement.currency)
+
+
 def _charges(agreement: Agreement, supposed: Supposed) -> tuple[Charge, ...]:
     billed = unaccepted_unpaid(agreement, but=waiting(agreement))
     facts = supposed_months(billed, supposed, first_month(billed), last_month(billed))
