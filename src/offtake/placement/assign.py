@@ -142,7 +142,6 @@ def _given(nodes: Nodes, owner: Ints, wanted: Ints) -> tuple[Ints, Ints]:
             claim[got], waiting[got] = c, False
         if clean[c]:
             got = nearest(room, np.flatnonzero(claim == c), int(clean[c]))
-            room.take(got)
             claim[got], holder[got] = c, owner[c]
     return claim, holder
 
@@ -170,7 +169,8 @@ def _checked(nodes: Nodes, after: Nodes, wants: Sequence[Want], wanted: Ints, sp
         np.bincount(claim[chosen & (claim != NONE)], minlength=len(wants))
         for claim, chosen in ((after.claim, after.usable), (after.claim, new), (nodes.claim, new))
     )
-    ensure(bool((held <= wanted).all()), f"a claim has more nodes than it wants: {held} of {wanted}")
+    over = [wants[c].claim for c in np.flatnonzero(held > wanted)]
+    ensure(not over, f"more nodes than they want have {', '.join(over)}")
     ensure(int(held.sum()) == int((after.claim != NONE).sum()), "a node that doesn't work was given")
     soiled = new & (after.claim != NONE) & (nodes.holder != NONE)
     ensure(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -90,6 +90,24 @@ def new_nodes(layout: Layout, in_service: Bools | None = None) -> Nodes:
         spare=no,
         failed=no,
         in_service=~no if in_service is None else in_service,
+    )
+
+
+def failed(nodes: Nodes, which: Bools) -> Nodes:
+    """The nodes once some have failed; the next assignment replaces those that are held."""
+    return replace(nodes, failed=nodes.failed | which)
+
+
+def restored(nodes: Nodes, which: Bools) -> Nodes:
+    """The nodes once some work again."""
+    return replace(nodes, failed=nodes.failed & ~which)
+
+
+def sanitised(nodes: Nodes, which: Bools, at: int) -> Nodes:
+    """The nodes once some were clean at an instant; of no effect on one that was held then or is held now."""
+    clean = which & (nodes.claim == NONE) & (nodes.since <= at)
+    return replace(
+        nodes, holder=np.where(clean, NONE, nodes.holder), since=np.where(clean, 0, nodes.since)
     )
 
 

@@ -16,7 +16,18 @@ from offtake.fleet.model import Pool
 from offtake.fleet.nodes import blocks_of, in_service, layout_of
 from offtake.placement.assign import assign
 from offtake.placement.figures import ClaimFigures, PoolFigures, figures
-from offtake.placement.model import NONE, Assignment, Nodes, NodeState, Want, index_of, new_nodes
+from offtake.placement.model import (
+    NONE,
+    Assignment,
+    Nodes,
+    NodeState,
+    Want,
+    failed,
+    index_of,
+    new_nodes,
+    restored,
+    sanitised,
+)
 from offtake.placement.ranges import parse_nodes
 from offtake.store.fact import Fact
 from offtake.store.lake import Columns, manifest_of
@@ -179,15 +190,12 @@ def _with_rows(nodes: Nodes, pool: str, rows: Columns) -> Nodes:
 
 
 def _with_event(nodes: Nodes, body: Body) -> Nodes:
-    """Nodes after a fact from outside; evidence of cleaning counts where the last holder had left before."""
+    """Nodes after a fact from outside."""
     named = np.zeros(nodes.layout.nodes, dtype=np.bool_)
     named[parse_nodes(str(body["nodes"]), nodes.layout.nodes)] = True
     if body["what"] == SANITISED:
-        clean = named & (nodes.claim == NONE) & (nodes.since <= int(body["at"]))
-        return replace(
-            nodes, holder=np.where(clean, NONE, nodes.holder), since=np.where(clean, 0, nodes.since)
-        )
-    return replace(nodes, failed=(nodes.failed | named) if body["what"] == FAILED else nodes.failed & ~named)
+        return sanitised(nodes, named, int(body["at"]))
+    return failed(nodes, named) if body["what"] == FAILED else restored(nodes, named)
 
 
 def _rows(pools: Mapping[str, Nodes]) -> Columns:
