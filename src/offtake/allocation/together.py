@@ -417,13 +417,9 @@ class _Reasons:
 
     def _reason(self, j: int) -> Rejected:
         name = self.task.deals[j].id
-        short: tuple[Lack, ...] = ()
-        values = self._best(self.relaxed, j, loose=False)
+        values = self._best(self.relaxed, j)
         if values is None:
-            short = self._lacking(j, loose=False)
-            values = self._best(self.relaxed, j, loose=True)
-        if values is None:
-            short = self._lacking(j, loose=True)
+            short = self._lacking(j)
             return Rejected(id=name, why=Against.NO_ROOM, short=short, displaces=(), loss=0)
         model = self.task.model
         loss = self.objective - round((model.fixed + float(values @ np.array(model.cost))) * SCALE)
@@ -434,18 +430,16 @@ class _Reasons:
         return Rejected(
             id=name,
             why=why,
-            short=short,
+            short=self._lacking(j, beside=self.taken),
             displaces=self._displaced(values),
             loss=max(0, loss),
         )
 
-    def _best(self, highs: highspy.Highs, j: int, *, loose: bool) -> Floats | None:
-        """The best with a deal served, beside deals taken or (loose) as much of them as pays."""
+    def _best(self, highs: highspy.Highs, j: int, beside: Sequence[int] = ()) -> Floats | None:
+        """The best with a deal served, beside some in full, and as much of the others as pays."""
         task = self.task
-        lower, upper = np.zeros(len(task.accept)), np.zeros(len(task.accept))
-        upper[self.taken] = 1.0
-        lower[self.taken] = 0.0 if loose else 1.0
-        lower[j] = upper[j] = 1.0
+        lower, upper = np.zeros(len(task.accept)), np.ones(len(task.accept))
+        lower[[j, *beside]] = 1.0
         columns = np.array(task.accept, dtype=np.int32)
         highs.changeColsBounds(len(columns), columns, lower, upper)
         places = task.wholes.get(j, [])
@@ -460,9 +454,9 @@ class _Reasons:
         highs.changeColsBounds(len(flat), flat, np.zeros(len(flat)), np.ones(len(flat)))
         return max(found, key=lambda one: one[0])[1] if found else None
 
-    def _lacking(self, j: int, *, loose: bool) -> tuple[Lack, ...]:
+    def _lacking(self, j: int, beside: Sequence[int] = ()) -> tuple[Lack, ...]:
         """Where pools would have to give more than they have, for firm claims and deals alone."""
-        values = self._best(self.overfull, j, loose=loose)
+        values = self._best(self.overfull, j, beside)
         ensure(values is not None, "a pool that may give more than it has isn't enough")
         over = self.task.used(np.asarray(values)) - self.task.room
         times = self.task.times.tolist()
