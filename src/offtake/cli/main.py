@@ -17,7 +17,19 @@ import typer
 
 from offtake import __version__
 from offtake.base.errors import BadInput, Broken, OfftakeError
-from offtake.cli import agreement, books, deals, importing, invoice, ledger, live, run, statement, usage
+from offtake.cli import (
+    agreement,
+    books,
+    deals,
+    importing,
+    invoice,
+    ledger,
+    live,
+    recall,
+    run,
+    statement,
+    usage,
+)
 from offtake.cli.options import RefusedByRule
 from offtake.cli.show import console
 
@@ -36,6 +48,7 @@ run.add_to(app)
 live.add_to(app)
 app.add_typer(agreement.app, name="agreement")
 app.add_typer(deals.app, name="deals")
+app.add_typer(recall.app, name="recall")
 app.add_typer(invoice.app, name="invoice")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(importing.app, name="import")

@@ -380,6 +380,7 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "statement.committed": _run,
     "event.proposed": _proposed,
     "proposal.decided": _decided,
+    "recall.planned": _item("recall_plan"),
 }
 
 KINDS = tuple(_PROJECTORS)
