@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from offtake.base.errors import BadInput, Problem
+from offtake.base.ids import check_name
 from offtake.base.money import Money
 from offtake.base.outcome import Refused
 from offtake.base.time import format_instant
@@ -78,6 +79,7 @@ def plan(
         Path | None,
         typer.Option("--paths", help="Scenarios of your own demand: Parquet with path, start, gpus."),
     ] = None,
+    name: Annotated[str, typer.Option("--name", help="What to call the plan.", show_default=False)] = "",
     json_: Json = False,
 ) -> None:
     """Choose the tranches to call at least cost, and show what else would serve.
@@ -87,7 +89,7 @@ def plan(
     with opened(book) as target:
         need = _need(target, gpus, by, until, hold_days, pool or [])
         price = _price(market_price)
-        found = plan_recall(target, need, _now(target))
+        found = plan_recall(target, need, _now(target), _name(name))
         if isinstance(found, Refused):
             raise RefusedByRule(found)
         chance = None if paths is None else likelihood(target, need, load_paths(paths, "--paths"))
@@ -160,6 +162,13 @@ def _price(text: str | None) -> Decimal | None:
         )
         raise BadInput([problem])
     return price
+
+
+def _name(name: str) -> str:
+    try:
+        return name and check_name(name)
+    except ValueError as error:
+        raise BadInput([Problem(where="--name", code="bad_name", message=str(error))]) from error
 
 
 def _draw_plan(

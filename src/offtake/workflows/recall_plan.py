@@ -32,7 +32,7 @@ class RecallPlan:
     """The cheapest calls for a need, as the book stood.
 
     Attributes:
-        id: follows from the need and the notices, so that the same plan is the same.
+        id: the name it was given; without one it follows from the need and the notices.
         need: what was wanted.
         gpus: how far it gets, at most what was wanted.
         calls: which tranches, by agreement.
@@ -58,7 +58,7 @@ class RecallPlan:
         return self.need.gpus - self.gpus
 
 
-def plan_recall(book: Book, need: Need, now: int) -> RecallPlan | Refused:
+def plan_recall(book: Book, need: Need, now: int, name: str = "") -> RecallPlan | Refused:
     """Which tranches to call so that enough GPUs are at hand; nothing is recorded.
 
     What others have proposed or planned to call is spoken for. Agreements in another currency than the book's
@@ -88,7 +88,7 @@ def plan_recall(book: Book, need: Need, now: int) -> RecallPlan | Refused:
             ]
     chosen = choose(groups, need.gpus, currency)
     plain = [to_plain(need), [to_plain(call.notice) for call in chosen.calls]]
-    id_ = f"recall-{digest(canonical_bytes(plain))[:10]}"
+    id_ = name or f"recall-{digest(canonical_bytes(plain))[:10]}"
     return RecallPlan(
         id=id_,
         need=need,
