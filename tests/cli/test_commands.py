@@ -36,10 +36,10 @@ READING: list[tuple[tuple[str, ...], str, str]] = [
 def test_every_command_of_the_program_is_called_in_these_tests() -> None:
     named = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
     assert named == {
-        "apply", "approve", "init", "plan", "proposed", "rebuild", "record", "report", "run", "shortfall",
-        "status", "tell", "tick", "verify",
+        "apply", "approve", "forecast", "headroom", "horizon", "init", "plan", "proposed", "rebuild",
+        "record", "report", "run", "sellable", "shortfall", "status", "tell", "tick", "verify",
     }  # fmt: skip
-    groups = {"agreement", "deals", "import", "invoice", "ledger", "statement", "usage"}
+    groups = {"agreement", "deals", "import", "invoice", "ledger", "recall", "statement", "usage"}
     assert {group.name for group in app.registered_groups} == groups
 
 

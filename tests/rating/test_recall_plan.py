@@ -29,10 +29,10 @@ from offtake.rating.recall_plan import (
     Need,
     Option,
     callable_gpus,
+    cheapest,
     choose,
     cost_of,
     give_back,
-    options_of,
     price_of_breach,
 )
 from offtake.rating.suppose import Supposed
@@ -58,14 +58,12 @@ def deal(
 
 
 def chosen(agreements: Sequence[Agreement], wanted: Need, now: int = NOW) -> Chosen:
-    groups = {one.id: options_of(one, wanted, now)[0] for one in agreements}
-    return choose(groups, wanted.gpus, "USD")
+    return cheapest(agreements, wanted, now, "USD")[0]
 
 
 def why(one: Agreement, wanted: Need, now: int = NOW) -> str:
-    options, passed = options_of(one, wanted, now)
-    assert [option.calls for option in options] == [()]
-    (only,) = passed
+    found, (only,) = cheapest([one], wanted, now, "USD")
+    assert found.calls == ()
     return only.code
 
 
@@ -143,8 +141,9 @@ def test_what_can_t_be_called_says_why() -> None:
     once = deal("times_per_year = 1")
     notice = RecallNotice(id="r", agreement="deal", tranche="main", gpus=10, given=date(2026, 2, 10))
     assert why(after_events(once, [notice]), need(10)) == "too_often"
-    other_pool = options_of(deal(), need(10, pools=("q",)), NOW)
-    assert ([o.calls for o in other_pool[0]], other_pool[1]) == ([()], ())
+    found, passed = cheapest([deal()], need(10, pools=("q",)), NOW, "USD")
+    assert (found.calls, passed) == ((), ())
+    assert cheapest([deal()], need(10), NOW, "EUR")[1][0].code == "other_currency"
 
 
 def test_more_than_is_recallable_says_how_far_it_gets() -> None:
@@ -154,14 +153,17 @@ def test_more_than_is_recallable_says_how_far_it_gets() -> None:
     assert (nothing.reach, nothing.calls, nothing.cost) == (0, (), Money.zero("USD"))
 
 
-def test_coarse_steps_say_what_no_choice_can_undercut(monkeypatch: pytest.MonkeyPatch) -> None:
-    agreements = [deal(f"compensation_per_gpu_h = {r}", id_=i, more="") for r, i in ((1, "a"), (2, "b"))]
+def test_too_many_counts_are_tried_from_coarse_to_fine_with_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    agreements = [
+        deal(f"compensation_per_gpu_h = {rate}", f"retained_gpus = {kept}", id_=id_)
+        for rate, kept, id_ in ((1, 963, "a"), (2, 0, "b"), (3, 0, "c"))
+    ]
     fine = chosen(agreements, need(90))
     monkeypatch.setattr(recall_plan, "PRICES", 9)
     coarse = chosen(agreements, need(90))
-    assert fine.least == fine.cost
+    assert fine.least == fine.cost == coarse.cost
+    assert [call.notice.gpus for call in coarse.calls] == [37, 53]
     assert coarse.least < coarse.cost
-    assert coarse.least <= fine.cost <= coarse.cost
 
 
 def test_breaking_a_firm_claim_owes_what_its_clauses_say() -> None:

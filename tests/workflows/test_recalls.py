@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -24,13 +22,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from offtake.agreements.events.recall import RecallNotice, recalled
 from offtake.base.curve import Curve
-from offtake.base.errors import BadInput
 from offtake.base.money import Money
 from offtake.base.months import local_midnight
 from offtake.base.outcome import Refused
 from offtake.base.time import HOUR_S, Interval
 from offtake.formats.folder import load_folder
-from offtake.formats.paths import load_paths
 from offtake.formats.plain import to_plain
 from offtake.metering.readings import Readings
 from offtake.rating.recall_plan import Need
@@ -355,19 +351,14 @@ def test_alternatives_say_what_they_cost_and_why_not(tmp_path: Path) -> None:
     book.close()
 
 
-def test_paths_of_demand_say_how_likely_it_is(book: Book, tmp_path: Path) -> None:
-    file = tmp_path / "paths.parquet"
-    # 1,000 GPUs stand, the agreement has all: a path short of nothing, one of 64 for an hour, one of 640
-    steps = [(1, at(2, 1), 0), (2, at(2, 1), 0), (2, at(3, 25), 64), (2, at(3, 25, 1), 0), (3, at(2, 1), 640)]
-    columns = dict(zip(("path", "start", "gpus"), map(list, zip(*steps, strict=True)), strict=True))
-    pq.write_table(pa.table(columns), file)
-    assert likelihood(book, need(100), load_paths(file, "--paths")) == Likelihood(paths=3, any=2, all=1)
-    endless = need(100, until=None)
-    assert refused(likelihood(book, endless, load_paths(file, "--paths"))).code == "no_end"
-    for bad in ({"path": [1]}, {**columns, "gpus": [-1] * 5}, {**columns, "gpus": [0.5] * 5}):
-        pq.write_table(pa.table(bad), file)
-        with pytest.raises(BadInput, match="columns path, start and gpus"):
-            load_paths(file, "--paths")
+def test_paths_of_demand_say_how_likely_it_is(book: Book) -> None:
+    paths = np.zeros((4, 48), dtype=np.int64)
+    # 1,000 GPUs stand and the agreement has all, until 640 are called back on the 20th at midnight
+    paths[1, 7], paths[2, 30], paths[3] = 64, 640, 740
+    short = need(100, by=date(2026, 3, 19), until=date(2026, 3, 21), hold_until=date(2026, 3, 19))
+    assert likelihood(book, short, paths) == Likelihood(paths=4, any=3, all=2)
+    issued(book, planned(book, need(640)))
+    assert likelihood(book, short, paths) == Likelihood(paths=4, any=2, all=1)
 
 
 class Recalls(RuleBasedStateMachine):

@@ -17,9 +17,12 @@ from offtake.agreements.terms import Denominator, Figure, HoursConvention
 from offtake.base.errors import BadInput, Problem
 from offtake.base.money import Money, round_rate
 from offtake.base.outcome import Refused
-from offtake.cli.options import Json
+from offtake.base.time import format_instant
+from offtake.cli.options import BookDirectory, Json, RefusedByRule, opened, wall_clock
 from offtake.cli.show import emit, money, percent, table
 from offtake.formats.agreement import parse_agreement
+from offtake.workflows.capacity import choose_in
+from offtake.workflows.state import is_simulated
 
 app = typer.Typer(help="Deals: a library of agreements side by side.", no_args_is_help=True)
 
@@ -45,6 +48,57 @@ def compare(
     if chart is not None:
         _draw_chart(found, notes, chart)
     emit(json_, _plain(found, notes), lambda out: _draw(out, found, notes))
+
+
+@app.command()
+def choose(
+    book: BookDirectory,
+    path: Annotated[
+        list[Path], typer.Argument(metavar="FILE|FOLDER...", help="Agreements that are offered.")
+    ],
+    json_: Json = False,
+) -> None:
+    """Which of some offered agreements can be honoured together, and which of them are worth most."""
+    offered = _load(path)
+    with opened(book) as target:
+        now = target.state.now if is_simulated(target.state) else max(target.state.now, wall_clock())
+        found = choose_in(target, offered, now)
+    if isinstance(found, Refused):
+        raise RefusedByRule(found)
+    currency = offered[0].currency
+    plain = {
+        "accepted": list(found.accepted),
+        "worth": str(Money(found.worth, currency).major),
+        "bound": str(Money(found.bound, currency).major),
+        "currency": currency,
+        "rejected": {
+            id_: None
+            if lacking is None
+            else {
+                "from": format_instant(lacking.interval.start),
+                "to": format_instant(lacking.interval.end),
+                "pools": list(lacking.pools),
+                "gpus_lacking": lacking.gpus,
+            }
+            for id_, lacking in found.rejected.items()
+        },
+    }
+
+    def draw(out: Console) -> None:
+        named = ", ".join(found.accepted) or "none of them"
+        out.print(f"Accept {named}: worth {Money(found.worth, currency)}.")
+        if found.gap:
+            out.print(f"No choice is worth more than {Money(found.bound, currency)}.")
+        for id_, lacking in found.rejected.items():
+            if lacking is None:
+                out.print(f"Not {id_}: it is worth nothing.")
+            else:
+                out.print(
+                    f"Not {id_}: beside them {lacking.gpus:,} GPUs would be lacking on "
+                    f"{', '.join(lacking.pools)} from {format_instant(lacking.interval.start)}."
+                )
+
+    emit(json_, plain, draw)
 
 
 Notes = dict[Measure, list[Refused | None]]

@@ -20,7 +20,9 @@ from offtake.base.errors import BadInput, Broken, OfftakeError
 from offtake.cli import (
     agreement,
     books,
+    capacity,
     deals,
+    forecast,
     importing,
     invoice,
     ledger,
@@ -46,13 +48,15 @@ app = typer.Typer(
 books.add_to(app)
 run.add_to(app)
 live.add_to(app)
+capacity.add_to(app)
+forecast.add_to(app)
 app.add_typer(agreement.app, name="agreement")
 app.add_typer(deals.app, name="deals")
-app.add_typer(recall.app, name="recall")
 app.add_typer(invoice.app, name="invoice")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(importing.app, name="import")
 app.add_typer(usage.app, name="usage")
+app.add_typer(recall.app, name="recall")
 app.add_typer(statement.app, name="statement")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,12 +15,13 @@ from offtake.base.errors import BadInput, Problem
 from offtake.base.ids import check_name
 from offtake.base.money import Money
 from offtake.base.outcome import Refused
-from offtake.base.time import format_instant
+from offtake.base.time import Interval, format_instant
 from offtake.cli.agreements import day_of, text_of
+from offtake.cli.capacity import decimal_of
 from offtake.cli.live import refuse_simulated
 from offtake.cli.options import BookDirectory, Json, RefusedByRule, opened, wall_clock
 from offtake.cli.show import emit, hours, money, table
-from offtake.formats.paths import load_paths
+from offtake.formats.paths_file import read_paths
 from offtake.formats.plain import to_plain
 from offtake.rating.recall_plan import Call, Need
 from offtake.store.fact import Recorded
@@ -33,6 +33,7 @@ from offtake.workflows.recall_life import (
     no_plan,
     plans_now,
     return_recall,
+    serve_due,
 )
 from offtake.workflows.recall_plan import (
     Alternative,
@@ -88,13 +89,11 @@ def plan(
     """
     with opened(book) as target:
         need = _need(target, gpus, by, until, hold_days, pool or [])
-        price = _price(market_price)
+        price = None if market_price is None else decimal_of("--market-price", market_price)
         found = plan_recall(target, need, _now(target), _name(name))
         if isinstance(found, Refused):
             raise RefusedByRule(found)
-        chance = None if paths is None else likelihood(target, need, load_paths(paths, "--paths"))
-        if isinstance(chance, Refused):
-            raise RefusedByRule(chance)
+        chance = None if paths is None else likelihood(target, need, read_paths(paths, _window(need)))
         others = alternatives(target, need, need.gpus, price)
         more = alternatives(target, need, found.short, price, found.calls) if found.short else ()
     plain = {
@@ -151,17 +150,14 @@ def _need(book: Book, gpus: int, by: str, until: str | None, hold_days: int, poo
     )
 
 
-def _price(text: str | None) -> Decimal | None:
-    try:
-        price = None if text is None else Decimal(text)
-    except InvalidOperation:
-        price = Decimal(-1)
-    if price is not None and not (price.is_finite() and price >= 0):
+def _window(need: Need) -> Interval:
+    """The time for which paths must say the demand."""
+    if need.end is None:
         problem = Problem(
-            where="--market-price", code="bad_price", message=f"{text!r} is no price", remedy="2.10"
+            where="--paths", code="no_end", message="a probability needs an end", remedy="--until"
         )
         raise BadInput([problem])
-    return price
+    return Interval(need.start, need.end)
 
 
 def _name(name: str) -> str:
@@ -266,6 +262,19 @@ def _read_plan(file: str) -> RecallPlan:
         raise BadInput([Problem(where=file, code="bad_plan", message=message, remedy=remedy)]) from error
 
 
+@app.command()
+def serve(
+    book: BookDirectory,
+    who: Annotated[str, typer.Option("--as", help="Your name.", show_default=False)] = "",
+    json_: Json = False,
+) -> None:
+    """Serve every notice that is due today, of whatever plan; for a timer that runs every day."""
+    with opened(book) as target:
+        refuse_simulated(target, book)
+        outcomes = serve_due(target, wall_clock(), who)
+    _answer(json_, None, outcomes)
+
+
 @app.command("return")
 def return_(book: BookDirectory, plan: PlanId, json_: Json = False) -> None:
     """Give back what a plan called, from today on."""
@@ -275,13 +284,13 @@ def return_(book: BookDirectory, plan: PlanId, json_: Json = False) -> None:
     _answer(json_, plan, outcomes)
 
 
-def _answer(json_: bool, plan_id: str, outcomes: Refused | list[tuple[Call, Outcome]]) -> None:
+def _answer(json_: bool, plan_id: str | None, outcomes: Refused | list[tuple[Call, Outcome]]) -> None:
     if isinstance(outcomes, Refused):
         raise RefusedByRule(outcomes)
     rows = [_outcome(call, outcome) for call, outcome in outcomes]
 
     def draw(out: Console) -> None:
-        out.print(f"Plan {plan_id}:")
+        out.print(f"Plan {plan_id}:" if plan_id else "Due today:" if rows else "No notice is due.")
         for row in rows:
             out.print(f"  {row['call']}  {row['outcome']}" + (f": {row['why']}" if row["why"] else ""))
 
@@ -355,10 +364,11 @@ def _draw_now(out: Console, now: PlanNow) -> None:
     for one in now.calls:
         rows.add_row(one.call.notice.id, one.step.value, *_hours(one))
     out.print(rows)
-    through = "no readings: hours aren't known"
-    if now.known_through is not None:
-        through = f"readings through {format_instant(now.known_through)}"
-    out.print(f"By {through}. It isn't lent again before {now.plan.need.hold_until}.")
+    if now.known_through is None:
+        out.print("There are no readings, so hours aren't known.")
+    else:
+        out.print(f"By readings through {format_instant(now.known_through)}.")
+    out.print(f"What was called isn't lent again before {now.plan.need.hold_until}.")
 
 
 def _hours(one: CallNow) -> tuple[str, ...]:

@@ -112,6 +112,11 @@ def quote(agreement: Agreement, event: Event, supposed: Supposed | None = None) 
     )
 
 
+def paid_in_all(agreement: Agreement) -> Money:
+    """What the offtaker pays over the term, everything delivered and taken in full."""
+    return Money(sum(c.amount.minor for c in term_charges(agreement, Supposed())), agreement.currency)
+
+
 def term_charges(agreement: Agreement, supposed: Supposed) -> tuple[Charge, ...]:
     """Every charge of the term as it is supposed to go; what nobody tendered counts as accepted."""
     billed = unaccepted_unpaid(agreement, but=waiting(agreement))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import reduce
 from itertools import product
-from math import gcd
+from math import gcd, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ from offtake.rating.quote import term_charges
 from offtake.rating.suppose import Supposed, SupposedOutage
 
 PRICES = 400
-"""Most combinations of one agreement that are priced; beyond, counts are tried in coarser steps."""
+"""So many combinations of one agreement are priced at once: of more, first some, then those near the best."""
 
 _LATEST_SERVICE_DAYS = 400
 """A way of serving takes 365 days at most, and a notice then counts on the next business day."""
@@ -197,15 +197,37 @@ def give_back(notice: RecallNotice, day: date, gpus: int | None = None) -> GiveB
     )
 
 
-def options_of(
-    agreement: Agreement, need: Need, now: int
-) -> tuple[tuple[Option, ...], tuple[PassedOver, ...]]:
-    """Every combination of an agreement's tranches that may be called, with its price, the empty one first.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What an agreement has to give.
+
+    Attributes:
+        options: combinations of its tranches that may be called, with their prices, the empty one first.
+        passed: recallable tranches that can't be called.
+        step: counts were tried in multiples of so many granules.
+    """
+
+    options: tuple[Option, ...]
+    passed: tuple[PassedOver, ...]
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Near:
+    """Where to look: GPUs of each tranche, and so many granules to either side."""
+
+    gpus: Mapping[str, int]
+    granules: int
+
+
+def options_of(agreement: Agreement, need: Need, now: int, near: Near | None = None) -> Offer:
+    """What an agreement has to give for a need.
 
     Args:
         agreement: as it stands, with whatever else is about to be called.
         need: what is wanted.
         now: the present instant; no notice is served before its day.
+        near: only counts around these, and none; any when left out.
     """
     found: list[_Callable] = []
     passed: list[PassedOver] = []
@@ -220,7 +242,8 @@ def options_of(
             )
         else:
             found.append(one)
-    return tuple(_priced(agreement, found)), tuple(passed)
+    step, ladders = _ladders(found, near)
+    return Offer(options=tuple(_priced(agreement, found, ladders)), passed=tuple(passed), step=step)
 
 
 def _callable(
@@ -328,12 +351,28 @@ def _back(agreement: Agreement, tranche: Tranche, clause: Recall, need: Need, ef
     return day if day <= min(tranche.through, plus_days(agreement.ends, -1)) else None
 
 
-def _priced(agreement: Agreement, found: Sequence[_Callable]) -> Iterator[Option]:
+def _ladders(found: Sequence[_Callable], near: Near | None) -> tuple[int, list[list[int]]]:
+    """Counts of granules to try for each tranche, and in which steps; the last of them is always tried."""
+    spans = [(0, 0, one.most) for one in found]
+    if near is not None:
+        centres = [min(near.gpus.get(one.notice.tranche, 0) // one.granule, one.most) for one in found]
+        spans = [
+            (max(0, at - near.granules), at, min(one.most, at + near.granules))
+            for one, at in zip(found, centres, strict=True)
+        ]
+    step = 1
+    while prod(-(-(high - low) // step) + 1 for low, _, high in spans) > PRICES:
+        step += 1
+    return step, [sorted({0, *range(low, high, step), at, high}) for low, at, high in spans]
+
+
+def _priced(
+    agreement: Agreement, found: Sequence[_Callable], ladders: Sequence[Sequence[int]]
+) -> Iterator[Option]:
     if not found:
         yield Option(calls=(), least=0)
         return
     prices = _Prices(agreement, tuple(found), term_charges(agreement, Supposed()))
-    ladders = _ladders([one.most for one in found])
     whole = all(len(ladder) == one.most + 1 for ladder, one in zip(ladders, found, strict=True))
     costs: dict[tuple[int, ...], int] = {}
     for steps in product(*(range(len(ladder)) for ladder in ladders)):
@@ -343,16 +382,6 @@ def _priced(agreement: Agreement, found: Sequence[_Callable]) -> Iterator[Option
         costs[steps] = cost = Option(calls=calls, least=0).minor
         below = tuple(max(i - 1, 0) for i in steps)
         yield Option(calls=calls, least=cost if whole else min(costs.get(below, 0), cost))
-
-
-def _ladders(most: Sequence[int]) -> list[Sequence[int]]:
-    """Counts of granules to try for each tranche: all, or as many as `PRICES` allows, the last included."""
-    step = 1
-    while np.prod([-(-count // step) + 1 for count in most], dtype=object) > PRICES:
-        step += 1
-    if step == 1:
-        return [range(count + 1) for count in most]
-    return [[*range(0, count, step), count] for count in most]
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,6 +438,44 @@ def _change(
             sums[part] += sign * one.amount.minor
     fee, compensation, other = (Money(minor, agreement.currency) for minor in sums)
     return fee, compensation, other
+
+
+def cheapest(
+    agreements: Sequence[Agreement], need: Need, now: int, currency: str
+) -> tuple[Chosen, tuple[PassedOver, ...]]:
+    """The cheapest calls under some agreements, and recallable tranches that can't be called.
+
+    Agreements in another currency are passed over: their costs can't be compared. Where there are too many
+    counts to price them all, some are, then more around the best of these, down to single granules and until
+    it gets no cheaper; what no choice undercuts is known from the first.
+    """
+    offers = {one.id: options_of(one, need, now) for one in agreements}
+    passed = [over for offer in offers.values() for over in offer.passed]
+    for one in agreements:
+        if one.currency != currency:
+            why = f"{one.id}: is in {one.currency}, and costs are compared in {currency}"
+            tranches = {call.notice.tranche for option in offers.pop(one.id).options for call in option.calls}
+            passed += [
+                PassedOver(agreement=one.id, tranche=tranche, code="other_currency", why=why)
+                for tranche in sorted(tranches)
+            ]
+    first = chosen = _chosen(offers, need, currency)
+    coarse = {one.id: one for one in agreements if one.id in offers and offers[one.id].step > 1}
+    granules = {id_: offers[id_].step for id_ in coarse}
+    while coarse:
+        for id_, one in coarse.items():
+            own = {c.notice.tranche: c.notice.gpus for c in chosen.calls if c.notice.agreement == id_}
+            offers[id_] = options_of(one, need, now, Near(gpus=own, granules=granules[id_]))
+        better = _chosen(offers, need, currency)
+        finer = {id_: offers[id_].step for id_ in coarse if 1 < offers[id_].step < granules[id_]}
+        if better.cost == chosen.cost and not finer:
+            break
+        chosen, granules = better, granules | finer
+    return replace(chosen, least=first.least), tuple(passed)
+
+
+def _chosen(offers: Mapping[str, Offer], need: Need, currency: str) -> Chosen:
+    return choose({id_: offer.options for id_, offer in offers.items()}, need.gpus, currency)
 
 
 def choose(groups: Mapping[str, Sequence[Option]], gpus: int, currency: str) -> Chosen:

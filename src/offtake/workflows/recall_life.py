@@ -113,6 +113,23 @@ def issue_recall(book: Book, plan: RecallPlan, now: int, who: str) -> Refused | 
     return [(call, _serve(book, plan, call, now, who)) for call in plan.calls]
 
 
+def serve_due(book: Book, now: int, who: str) -> Refused | list[tuple[Call, Outcome]]:
+    """Serve the notices of every plan whose last day is today; what was served adds nothing.
+
+    Refusals: `who`.
+    """
+    if not who.strip():
+        return Refused(code="who", sentence="serving notices needs the name of who does")
+    due = [
+        (plan, call)
+        for plan in plans_of(book.state)
+        for call in plan.calls
+        if _step(book, call, now) is Step.WAITS
+        and call.notice.given == local_date(now, agreement_of(book.state, call.notice.agreement).time_zone)
+    ]
+    return [(call, _serve(book, plan, call, now, who)) for plan, call in due]
+
+
 def _unsound(book: Book, plan: RecallPlan, now: int) -> Refused | None:
     """Why a plan can't be issued as things stand."""
     if plan.short > 0 or not plan.calls:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from offtake.agreements.events.recall import RecallNotice
 from offtake.agreements.model import Agreement, Event, after_events
@@ -18,7 +21,7 @@ from offtake.base.outcome import Refused
 from offtake.base.time import HOUR_S, Interval
 from offtake.claims.model import Claim, Firmness
 from offtake.formats.plain import from_plain, to_plain
-from offtake.rating.recall_plan import Call, Need, Option, PassedOver, choose, options_of, price_of_breach
+from offtake.rating.recall_plan import Call, Need, PassedOver, cheapest, price_of_breach
 from offtake.workflows.approve import proposals
 from offtake.workflows.book import Book
 from offtake.workflows.state import State
@@ -61,8 +64,7 @@ class RecallPlan:
 def plan_recall(book: Book, need: Need, now: int, name: str = "") -> RecallPlan | Refused:
     """Which tranches to call so that enough GPUs are at hand; nothing is recorded.
 
-    What others have proposed or planned to call is spoken for. Agreements in another currency than the book's
-    are passed over: their costs can't be compared.
+    What others have proposed or planned to call is spoken for. Costs are compared in the book's currency.
 
     Refusals: `in_the_past`.
     """
@@ -70,23 +72,8 @@ def plan_recall(book: Book, need: Need, now: int, name: str = "") -> RecallPlan 
         return Refused(
             code="in_the_past", sentence=f"{need.by} began already; it is {local_date(now, need.zone)}"
         )
-    currency = str((book.state.body("book", "book") or {})["currency"])
-    groups: dict[str, tuple[Option, ...]] = {}
-    passed: list[PassedOver] = []
-    for id_ in agreement_ids(book.state):
-        agreement = standing(book, id_, now)
-        options, over = options_of(agreement, need, now)
-        passed += over
-        if agreement.currency == currency:
-            groups[id_] = options
-        elif len(options) > 1:
-            why = f"{id_}: is in {agreement.currency}, and the book compares costs in {currency}"
-            tranches = dict.fromkeys(call.notice.tranche for option in options for call in option.calls)
-            passed += [
-                PassedOver(agreement=id_, tranche=tranche, code="other_currency", why=why)
-                for tranche in tranches
-            ]
-    chosen = choose(groups, need.gpus, currency)
+    agreements = [standing(book, id_, now) for id_ in agreement_ids(book.state)]
+    chosen, passed = cheapest(agreements, need, now, _currency(book))
     plain = [to_plain(need), [to_plain(call.notice) for call in chosen.calls]]
     id_ = name or f"recall-{digest(canonical_bytes(plain))[:10]}"
     return RecallPlan(
@@ -99,7 +86,7 @@ def plan_recall(book: Book, need: Need, now: int, name: str = "") -> RecallPlan 
         ),
         cost=chosen.cost,
         least=chosen.least,
-        passed=tuple(passed),
+        passed=passed,
         planned_at=now,
     )
 
@@ -292,16 +279,16 @@ class Likelihood:
     all: int
 
 
-def likelihood(book: Book, need: Need, paths: Sequence[Curve]) -> Likelihood | Refused:
+def likelihood(book: Book, need: Need, paths: NDArray[np.int64]) -> Likelihood:
     """In how many paths of the operator's own demand a recall is needed at some time of the need.
 
     A path is set against what the pools have, less every agreement's claim on any of them.
 
-    Refusals: `no_end` where it isn't said until when.
+    Args:
+        book: the book.
+        need: with its end.
+        paths: GPUs hour by hour over the need, int64[S, T].
     """
-    if need.end is None:
-        return Refused(code="no_end", sentence=f"a probability needs an end: {NO_END}")
-    period = Interval(need.start, need.end)
     pools = need.pools or tuple(capacity.pool.id for capacity in capacities_of(book.state))
     there = combine([c.available for c in capacities_of(book.state) if c.pool.id in pools] or [Curve.zero()])
     taken = [
@@ -310,10 +297,10 @@ def likelihood(book: Book, need: Need, paths: Sequence[Curve]) -> Likelihood | R
         if claim.agreement is not None and set(claim.pools) & set(pools)
     ]
     head = maximum(there - combine(taken or [Curve.zero()]), Curve.zero())
-    worst = list(_worst(paths, head, period))
-    return Likelihood(paths=len(worst), any=sum(w > 0 for w in worst), all=sum(w >= need.gpus for w in worst))
-
-
-def _worst(paths: Sequence[Curve], head: Curve, period: Interval) -> Iterator[int]:
-    for path in paths:
-        yield (path - head).max_over(period)
+    end = need.start + paths.shape[1] * HOUR_S
+    least = head.at(np.arange(need.start, end, HOUR_S))
+    for at in head.breakpoints(Interval(need.start, end)):
+        hour = int(at - need.start) // HOUR_S
+        least[hour] = min(least[hour], head.value_at(int(at)))
+    worst = (paths - least).max(axis=1)
+    return Likelihood(paths=len(worst), any=int((worst > 0).sum()), all=int((worst >= need.gpus).sum()))
