@@ -30,6 +30,7 @@ from offtake.cli import (
     recall,
     run,
     statement,
+    stress,
     usage,
 )
 from offtake.cli.options import RefusedByRule
@@ -50,6 +51,7 @@ run.add_to(app)
 live.add_to(app)
 capacity.add_to(app)
 forecast.add_to(app)
+stress.add_to(app)
 app.add_typer(agreement.app, name="agreement")
 app.add_typer(deals.app, name="deals")
 app.add_typer(invoice.app, name="invoice")
