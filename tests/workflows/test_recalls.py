@@ -164,13 +164,21 @@ def test_what_can_t_be_issued_says_why_and_records_nothing(book: Book) -> None:
     assert refused(issue_recall(book, plan, at(3, 7), "Alice")).code == "too_late"
     dearer = replace(plan.calls[0], fee=Money(1, "USD"))
     changed = refused(issue_recall(book, replace(plan, calls=(dearer,)), SERVED, "Alice"))
-    assert changed.code == "price_changed"
+    assert changed.code == "changed"
     assert "0.01 USD" in changed.sentence
+    euros = replace(plan.calls[0], fee=Money(1, "EUR"), compensation=Money(0, "EUR"), other=Money(0, "EUR"))
+    foreign = replace(plan, calls=(euros,))
+    elsewhere = replace(plan, need=replace(plan.need, zone="UTC"))
+    for odd in (foreign, elsewhere):
+        assert refused(issue_recall(book, odd, SERVED, "Alice")).code == "changed"
+    other_day = replace(plan.calls[0], effective=date(2026, 3, 21))
+    moved = refused(issue_recall(book, replace(plan, calls=(other_day,)), SERVED, "Alice"))
+    assert (moved.code, "2026-03-20" in moved.sentence) == ("changed", True)
     much = planned(book, need(2_000))
     assert (much.gpus, much.short) == (640, 1_360)
     assert refused(issue_recall(book, much, SERVED, "Alice")).code == "short"
-    elsewhere = replace(plan.calls[0], notice=replace(plan.calls[0].notice, agreement="nobody"))
-    unknown = refused(issue_recall(book, replace(plan, calls=(elsewhere,)), SERVED, "Alice"))
+    nobodys = replace(plan.calls[0], notice=replace(plan.calls[0].notice, agreement="nobody"))
+    unknown = refused(issue_recall(book, replace(plan, calls=(nobodys,)), SERVED, "Alice"))
     assert unknown.code == "unknown_agreement"
     assert book.state.head == head
 

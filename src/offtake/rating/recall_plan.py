@@ -39,9 +39,6 @@ from offtake.rating.suppose import Supposed, SupposedOutage
 PRICES = 400
 """So many combinations of one agreement are priced at once: of more, first some, then those near the best."""
 
-_LATEST_SERVICE_DAYS = 400
-"""A way of serving takes 365 days at most, and a notice then counts on the next business day."""
-
 _NEVER = int(np.iinfo(np.int64).max // 2)
 """More than anything costs."""
 
@@ -286,21 +283,23 @@ def _latest(
     refused: Refused | None = None
     for days in range((last - today).days + 1):
         received = plus_days(last, -days - clause.notice_days)
-        for given, how in _served(agreement, received, today):
-            notice = RecallNotice(
-                id="plan",
-                agreement=agreement.id,
-                tranche=tranche.id,
-                gpus=clause.granularity_gpus,
-                given=given,
-                how=how,
-            )
-            outcome = notice.check(agreement)
-            if not isinstance(outcome, Refused):
-                return notice
-            refused = refused or outcome
-            if outcome.code not in _EARLIER:
-                return refused
+        served = _served(agreement, received, today)
+        if served is None:
+            continue
+        notice = RecallNotice(
+            id="plan",
+            agreement=agreement.id,
+            tranche=tranche.id,
+            gpus=clause.granularity_gpus,
+            given=served[0],
+            how=served[1],
+        )
+        outcome = notice.check(agreement)
+        if not isinstance(outcome, Refused):
+            return notice
+        refused = refused or outcome
+        if outcome.code not in _EARLIER:
+            return refused
     soonest = plus_days(today, clause.notice_days)
     return refused or Refused(
         code="too_late",
@@ -308,22 +307,18 @@ def _latest(
     )
 
 
-def _served(agreement: Agreement, received: date, today: date) -> Iterator[tuple[date, str | None]]:
-    """The last day, and how, to serve a notice so that it is received on a day; nothing if it is past."""
+def _served(agreement: Agreement, received: date, today: date) -> tuple[date, str | None] | None:
+    """The last day, and how, to serve a notice so that it is received on a day; None if it is past."""
     notices = agreement.first_of(Notices)
     if notices is None:
-        if received >= today:
-            yield received, None
-        return
-    ways = []
-    for way in notices[1].way:
-        sendable = (plus_days(received, -back) for back in range(_LATEST_SERVICE_DAYS))
-        until = (day for day in sendable if day < today or notices[1].received(way, day) <= received)
-        day = next(until)
-        if day >= today and notices[1].received(way, day) == received:
-            ways.append((day, way.how))
-    if ways:
-        yield max(ways, key=lambda pair: pair[0])
+        return (received, None) if received >= today else None
+    days = [plus_days(received, -back) for back in range((received - today).days + 1)]
+    ways = [
+        (day, way.how)
+        for way in notices[1].way
+        if (day := next((one for one in days if notices[1].received(way, one) == received), None))
+    ]
+    return max(ways, key=lambda pair: pair[0], default=None)
 
 
 def callable_gpus(agreement: Agreement, notice: RecallNotice, most: int) -> int:

@@ -13,7 +13,7 @@ from offtake.agreements.derive import entitlement
 from offtake.agreements.events.recall import GiveBack, RecallNotice, recalled
 from offtake.agreements.model import after_events
 from offtake.base.curve import Curve
-from offtake.base.money import Money
+from offtake.base.money import total
 from offtake.base.months import local_date, local_midnight
 from offtake.base.outcome import Refused
 from offtake.base.time import Interval
@@ -26,7 +26,7 @@ from offtake.workflows.book import Book
 from offtake.workflows.recall_plan import RecallPlan, plans_of, standing, was_rejected
 from offtake.workflows.record import Known, Outcome, record, record_event
 from offtake.workflows.settle import taken_over_time
-from offtake.workflows.view import agreement_of
+from offtake.workflows.view import agreement_of, operator_zone
 
 
 class Step(StrEnum):
@@ -91,9 +91,9 @@ def issue_recall(book: Book, plan: RecallPlan, now: int, who: str) -> Refused | 
     The plan is one transaction, each notice another: a process that dies between them goes on when it is
     called again. Where two people must agree, notices are proposed.
 
-    Refusals: `who`, `short` for a plan that doesn't reach what is wanted, `other_plan` where the id says
-    something else, `too_late` where a notice can't be served in time any more, `price_changed`, then those of
-    `RecallNotice.check`, of what is left.
+    Refusals: `who`, `other_plan` where the id says something else, `short` for a plan that doesn't reach what
+    is wanted, `unknown_agreement`, `too_late` where a notice can't be served in time any more, those of
+    `RecallNotice.check`, of what is left, and `changed` where a day or a price isn't what the plan says.
     """
     if not who.strip():
         return Refused(code="who", sentence=f"plan {plan.id} needs the name of who issues it")
@@ -132,36 +132,51 @@ def serve_due(book: Book, now: int, who: str) -> Refused | list[tuple[Call, Outc
 
 def _unsound(book: Book, plan: RecallPlan, now: int) -> Refused | None:
     """Why a plan can't be issued as things stand."""
+    if plan.need.zone != operator_zone(book.state):
+        return _changed(plan.id, f"counts days in {plan.need.zone}", operator_zone(book.state))
     if plan.short > 0 or not plan.calls:
         return Refused(
             code="short",
             sentence=f"{plan.id} gives {plan.gpus:,} GPUs of {plan.need.gpus:,}; plan for what it gives",
         )
-    for id_ in dict.fromkeys(call.notice.agreement for call in plan.calls):
-        if id_ not in book.state.of("agreement"):
-            return Refused(code="unknown_agreement", sentence=f"the book has no agreement {id_!r}")
-        own = [call for call in plan.calls if call.notice.agreement == id_]
-        found = agreement = standing(book, id_, now)
-        today = local_date(now, agreement.time_zone)
-        for call in own:
-            if call.notice.given < today:
-                return _too_late(call)
-            outcome = call.notice.check(agreement)
-            if isinstance(outcome, Refused):
-                left = callable_gpus(agreement, call.notice, call.notice.gpus)
-                sentence = (
-                    f"{outcome.sentence}; {left:,} of the {call.notice.gpus:,} GPUs may still be called"
-                )
-                return replace(outcome, sentence=sentence)
-            agreement = after_events(agreement, [call.notice])
-        cost = cost_of(found, own)
-        planned = sum((call.cost for call in own), Money.zero(agreement.currency))
-        if cost != planned:
-            return Refused(
-                code="price_changed",
-                sentence=f"{id_}: planned at {planned}, and it would cost {cost} now; plan again",
-            )
+    ids = dict.fromkeys(call.notice.agreement for call in plan.calls)
+    found = (
+        _unsound_under(book, id_, [c for c in plan.calls if c.notice.agreement == id_], now) for id_ in ids
+    )
+    return next((refused for refused in found if refused is not None), None)
+
+
+def _unsound_under(book: Book, id_: str, calls: list[Call], now: int) -> Refused | None:
+    """Why some calls of an agreement don't count, or aren't what they were planned to be."""
+    if id_ not in book.state.of("agreement"):
+        return Refused(code="unknown_agreement", sentence=f"the book has no agreement {id_!r}")
+    found = agreement = standing(book, id_, now)
+    today = local_date(now, agreement.time_zone)
+    for call in calls:
+        if call.notice.given < today:
+            return _too_late(call)
+        outcome = call.notice.check(agreement)
+        if isinstance(outcome, Refused):
+            left = callable_gpus(agreement, call.notice, call.notice.gpus)
+            sentence = f"{outcome.sentence}; {left:,} of the {call.notice.gpus:,} GPUs may still be called"
+            return replace(outcome, sentence=sentence)
+        if outcome != call.effective:
+            return _changed(id_, f"takes effect on {call.effective}", str(outcome))
+        agreement = after_events(agreement, [call.notice])
+    cost = cost_of(found, calls)
+    parts = [part for call in calls for part in (call.fee, call.compensation, call.other)]
+    if {part.currency for part in parts} != {cost.currency}:
+        return _changed(id_, "isn't in its currency", f"in {cost.currency}")
+    if total(parts, cost.currency) != cost:
+        return _changed(id_, f"costs {total(parts, cost.currency)}", str(cost))
     return None
+
+
+def _changed(agreement: str, said: str, now: str) -> Refused:
+    return Refused(
+        code="changed",
+        sentence=f"{agreement}: the plan {said}, and now it would be {now}; plan again",
+    )
 
 
 def _too_late(call: Call) -> Refused:
