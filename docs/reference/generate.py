@@ -66,6 +66,7 @@ NOTES = {
     "Site.time_zone": "of its dates, a name of the tz database",
     "Site.source": "where this comes from",
     "Site.assumed": "not known but assumed",
+    "Pool.topology": "how its nodes stand together, and what of them is held back; below",
     "Pool.id": "name of the pool",
     "Pool.site": "the site it stands on",
     "Pool.gpu_model": "for people",
@@ -240,7 +241,7 @@ def _default(field: Field[Any]) -> str:
     if field.default is MISSING and field.default_factory is MISSING:
         return "**required**"
     value = field.default
-    if value is None or value in ((), ""):
+    if value is None or is_dataclass(value) or value in ((), ""):
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

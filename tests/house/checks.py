@@ -22,6 +22,7 @@ CORE = (
     "ledger",
     "rating",
     "allocation",
+    "placement",
     "billing",
 )
 EXACT = ("rating", "billing", "ledger")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,6 @@ from offtake.formats.plain import to_plain
 from offtake.metering.readings import Readings
 from offtake.rating.recall_plan import Need
 from offtake.store.fact import Recorded
-from offtake.workflows import recall_life
 from offtake.workflows.apply import apply_folder
 from offtake.workflows.approve import approve, propose
 from offtake.workflows.book import Book
@@ -192,21 +192,32 @@ def test_a_day_that_goes_by_is_missed_and_its_gpus_are_free_for_another_plan(boo
     assert planned(book, need(600, by=date(2026, 4, 1), until=None), at(3, 7)).gpus == 600
 
 
-def test_a_crash_between_notices_resumes(two: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+def begun(book: Book, plan: RecallPlan, *words: str) -> subprocess.Popen[str]:
+    """Another process that is ready to issue a plan."""
+    file = book.directory.parent / f"{plan.id}.json"
+    file.write_text(json.dumps(to_plain(plan)), encoding="utf-8")
+    run = subprocess.Popen(
+        [
+            sys.executable, "-m", "tests.workflows.recall_racer", str(book.directory), str(file), str(SERVED),
+            *words,
+        ],
+        cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert run.stdout is not None
+    assert run.stdout.readline() == "ready\n"
+    return run
+
+
+def test_a_process_killed_between_notices_resumes(two: Book) -> None:
     plan = planned(two, need(300))
-    assert len(plan.calls) == 2
-
-    def dies(book: Book, event: Any, now: int) -> Any:
-        if event.id.endswith("-2"):
-            raise KeyboardInterrupt
-        return record_event(book, event, now)
-
-    monkeypatch.setattr(recall_life, "record_event", dies)
-    with pytest.raises(KeyboardInterrupt):
-        issue_recall(two, plan, SERVED, "Alice")
-    monkeypatch.undo()
-    assert [one.step for one in stage(two, SERVED).calls] == [Step.RUNS, Step.WAITS]
+    first, second = (call.notice.id for call in plan.calls)
+    run = begun(two, plan, "Alice", second)
+    run.communicate("go\n")
+    assert run.returncode == -signal.SIGKILL
     again = Book(two.directory)
+    assert [(one.call.notice.id, one.step) for one in stage(again, SERVED).calls] == [
+        (first, Step.RUNS), (second, Step.WAITS),
+    ]  # fmt: skip
     assert issued(again, plan) == ["Known", "Recorded"]
     assert stage(again, SERVED).stage is Stage.DRAINING
     again.verify()
@@ -250,22 +261,9 @@ def test_what_others_have_proposed_is_spoken_for(tmp_path: Path) -> None:
     book.close()
 
 
-def test_two_processes_that_call_the_same_tranche_at_once(book: Book, tmp_path: Path) -> None:
+def test_processes_that_call_the_same_tranche_at_once(book: Book) -> None:
     plans = [planned(book, need(gpus)) for gpus in (400, 448, 512)]
-    runs = []
-    for i, plan in enumerate(plans):
-        file = tmp_path / f"{i}.json"
-        file.write_text(json.dumps(to_plain(plan)), encoding="utf-8")
-        words = [sys.executable, "-m", "tests.workflows.recall_racer", str(book.directory), str(file)]
-        runs.append(
-            subprocess.Popen(
-                [*words, str(SERVED), f"person {i}"], cwd=ROOT, text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            )
-        )  # fmt: skip
-    for run in runs:
-        assert run.stdout is not None
-        assert run.stdout.readline() == "ready\n"
+    runs = [begun(book, plan, f"person {i}") for i, plan in enumerate(plans)]
     said = [json.loads(run.communicate("go\n")[0]) for run in runs]
     assert sorted(len(one) for one in said) == [1, 2, 2]
     for one in said:

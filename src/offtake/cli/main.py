@@ -27,6 +27,7 @@ from offtake.cli import (
     invoice,
     ledger,
     live,
+    nodes,
     recall,
     run,
     statement,
@@ -52,6 +53,7 @@ live.add_to(app)
 capacity.add_to(app)
 forecast.add_to(app)
 stress.add_to(app)
+nodes.add_to(app)
 app.add_typer(agreement.app, name="agreement")
 app.add_typer(deals.app, name="deals")
 app.add_typer(invoice.app, name="invoice")
@@ -60,6 +62,7 @@ app.add_typer(importing.app, name="import")
 app.add_typer(usage.app, name="usage")
 app.add_typer(recall.app, name="recall")
 app.add_typer(statement.app, name="statement")
+app.add_typer(nodes.app, name="node")
 
 
 def _version(wanted: bool) -> None:

@@ -127,6 +127,41 @@ def _check_pool(at: str, pool: Pool, sites: Sequence[str]) -> list[Problem]:
                     message=f"{block.retired} is before in_service {block.in_service}",
                 )
             )
+        if block.nodes % pool.topology.nodes_per_domain:
+            per = pool.topology.nodes_per_domain
+            problems.append(
+                Problem(
+                    where=f"{at}.build_out[{i}].nodes",
+                    code="partial_domain",
+                    message=f"{block.nodes} nodes aren't whole domains of {per}",
+                    remedy=f"write {block.nodes // per * per or per} or "
+                    f"{(block.nodes // per + 1) * per}, or change topology.nodes_per_domain",
+                )
+            )
+    return problems + _check_topology(f"{at}.topology", pool)
+
+
+def _check_topology(at: str, pool: Pool) -> list[Problem]:
+    topology, problems = pool.topology, []
+    if topology.units_per_failure_domain is not None and topology.domains_per_unit is None:
+        problems.append(
+            Problem(
+                where=f"{at}.units_per_failure_domain",
+                code="no_units",
+                message="failure domains are made of units, and the pool has none",
+                remedy="say domains_per_unit, too",
+            )
+        )
+    nodes = sum(block.nodes for block in pool.build_out)
+    if topology.spares >= nodes:
+        problems.append(
+            Problem(
+                where=f"{at}.spares",
+                code="all_spare",
+                message=f"{topology.spares} spares of {nodes} nodes leave none to give out",
+                remedy="spares are nodes held back, fewer than the pool has",
+            )
+        )
     return problems
 
 
@@ -179,6 +214,9 @@ def _wanted_cuts(fleet: Fleet, pool: Pool, outages: Sequence[Outage]) -> list[tu
         for derate in fleet.derate
         if derate.pool == pool.id
     ]
+    spares = pool.topology.spares * pool.gpus_per_node
+    if spares:
+        derates.append((Cause.DERATE, "spares", Curve.constant(spares)))
     broken = [
         (Cause.OUTAGE, outage.id, _between(outage.start, outage.end, outage.gpus))
         for outage in sorted(outages, key=lambda o: (o.start, o.id))

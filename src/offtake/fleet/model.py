@@ -59,6 +59,27 @@ class BuildOut(Declared):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Topology(Declared):
+    """How a pool's nodes stand together. Nodes are numbered through the blocks in the order of the file.
+
+    Attributes:
+        nodes_per_domain: neighbouring nodes that share one NVLink domain, such as 18 of a rack.
+        domains_per_unit: neighbouring domains of a scalable unit; left out, the whole pool is one unit.
+        units_per_failure_domain: neighbouring units that fail together (a building, a power or cooling
+            row); left out, the whole pool is one failure domain.
+        spares: nodes held back to replace those that fail, spread over the failure domains. No plan
+            promises them.
+        cleaning_hours: how long cleaning a node is given before it is called overdue; left out, it never is.
+    """
+
+    nodes_per_domain: Annotated[int, Gt(0), Le(10**4)] = 1
+    domains_per_unit: Annotated[int, Gt(0), Le(10**6)] | None = None
+    units_per_failure_domain: Annotated[int, Gt(0), Le(10**6)] | None = None
+    spares: Annotated[int, Ge(0), Le(10**8)] = 0
+    cleaning_hours: Annotated[int, Gt(0), Le(10**4)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pool(Declared):
     """Interchangeable nodes of one GPU model at one site.
 
@@ -71,6 +92,7 @@ class Pool(Declared):
     gpus_per_node: Annotated[int, Gt(0), Le(10**5)]
     kw_per_gpu: Annotated[Decimal, Gt(0), Le(10**4)]
     build_out: Annotated[tuple[BuildOut, ...], MinLen(1)]
+    topology: Topology = Topology()
     source: str = ""
     assumed: bool = False
 

@@ -40,7 +40,7 @@ def decide_allocation(book: OpenBook, now: int, solver: SegmentSolver | None = N
         _supplies(capacities),
         window,
         previous=_placement(state, book.lake, window.start),
-        precedence=_precedence(state),
+        precedence=precedence_of(state),
         causes={c.pool.id: _cuts(c, window) for c in capacities},
         solver=solver,
     )
@@ -97,7 +97,8 @@ def _window(state: State, now: int) -> Interval | None:
     return Interval(start, end) if start < end else None
 
 
-def _precedence(state: State) -> tuple[Firmness, ...]:
+def precedence_of(state: State) -> tuple[Firmness, ...]:
+    """Firmnesses in the order in which the operator serves them."""
     body = state.body("book", "book")
     return tuple(Firmness(name) for name in body["precedence"]) if body else ()
 

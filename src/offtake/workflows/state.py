@@ -29,6 +29,7 @@ ON_DEMAND = ("document", "settled", "old_plan", "old_batch", "old_paid", "old_us
 MANIFESTS: Mapping[str, tuple[str, ...]] = {
     "allocation.planned": ("held", "short"),
     "demand.declared": ("curve",),
+    "nodes.assigned": ("nodes",),
     "readings.received": ("rows",),
 }
 """Kinds of facts that name tables of the lake, and under which keys."""
@@ -239,6 +240,17 @@ def _planned(state: State, fact: Fact, seq: int, change: Change) -> None:
     change.items["replan", "from"] = {"at": int(fact.body["end"])}
 
 
+def _node_event(state: State, fact: Fact, seq: int, change: Change) -> None:
+    change.items["node_event", f"{fact.kind} {fact.id}"] = {**fact.body, "what": fact.kind}
+
+
+def _assigned(state: State, fact: Fact, seq: int, change: Change) -> None:
+    """Who has which nodes; what happened to them before is part of it."""
+    change.items["assigned", "nodes"] = fact.body
+    for id_ in state.of("node_event"):
+        change.items["node_event", id_] = None
+
+
 def _settled(state: State, fact: Fact, seq: int, change: Change) -> None:
     change.items["settled", fact.id] = fact.body
     agreement = str(fact.body["agreement"])
@@ -367,6 +379,10 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "payment.received": _item("payment"),
     "series.published": _item("published"),
     "allocation.planned": _planned,
+    "node.failed": _node_event,
+    "node.restored": _node_event,
+    "node.sanitised": _node_event,
+    "nodes.assigned": _assigned,
     "delivery.tested": _item("tested"),
     "month.settled": _settled,
     "month.resettled": _resettled,

@@ -1,0 +1,1 @@
+"""Which nodes a claim gets of the GPUs that a plan gives it."""
