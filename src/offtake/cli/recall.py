@@ -1,257 +1,378 @@
-"""Commands on recalls: which tranches to call, and the plan from notice to giving back."""
+"""Commands on recalls: plan the cheapest, issue it, watch it, give back."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+import json
+from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
 from offtake.base.errors import BadInput, Problem
+from offtake.base.ids import check_name
+from offtake.base.money import Money
 from offtake.base.outcome import Refused
-from offtake.cli.agreements import day_of
+from offtake.base.time import Interval, format_instant
+from offtake.cli.agreements import day_of, text_of
 from offtake.cli.capacity import decimal_of
-from offtake.cli.live import Who
+from offtake.cli.live import refuse_simulated
 from offtake.cli.options import BookDirectory, Json, RefusedByRule, opened, wall_clock
-from offtake.cli.show import emit, table
+from offtake.cli.show import emit, hours, money, table
+from offtake.formats.paths_file import read_paths
+from offtake.formats.plain import to_plain
+from offtake.rating.recall_plan import Call, Need
 from offtake.store.fact import Recorded
 from offtake.workflows.book import Book
-from offtake.workflows.recall import (
-    Proposed,
-    Wish,
+from offtake.workflows.recall_life import (
+    CallNow,
+    PlanNow,
     issue_recall,
-    plan_recall,
-    recalls_of,
+    no_plan,
+    plans_now,
     return_recall,
-    serve_recalls,
+    serve_due,
+)
+from offtake.workflows.recall_plan import (
+    Alternative,
+    Likelihood,
+    RecallPlan,
+    alternatives,
+    likelihood,
+    plan_from,
+    plan_recall,
+    plans_of,
 )
 from offtake.workflows.record import Outcome
 from offtake.workflows.state import is_simulated
-from offtake.workflows.view import fleet_of
+from offtake.workflows.view import fleet_of, operator_zone
 
-app = typer.Typer(help="Call recallable capacity back at least cost.", no_args_is_help=True)
+app = typer.Typer(help="Take back capacity that may be recalled, at least cost.", no_args_is_help=True)
 
-Gpus = Annotated[int, typer.Option("--gpus", min=1, help="How many.")]
-By = Annotated[str, typer.Option("--by", help="The day they are needed, YYYY-MM-DD.")]
-Until = Annotated[
-    str | None, typer.Option("--until", help="The day they are given back; for good when left out.")
-]
-Pool = Annotated[
-    list[str] | None, typer.Option("--pool", help="Only tranches on this pool; may be repeated.")
-]
+PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="Name of a plan that was issued.")]
+
+
+def _now(book: Book) -> int:
+    """The clock of the book: the wall's, or where a simulation has come to."""
+    return book.state.now if is_simulated(book.state) else max(wall_clock(), book.state.now)
 
 
 @app.command()
 def plan(
     book: BookDirectory,
-    gpus: Gpus,
-    by: By,
-    until: Until = None,
-    pool: Pool = None,
-    market_price: Annotated[
-        str | None, typer.Option("--market-price", help="Per GPU-hour, of buying instead.")
+    gpus: Annotated[int, typer.Option("--gpus", help="How many GPUs are needed.")],
+    by: Annotated[str, typer.Option("--by", help="The day from which they are needed.")],
+    until: Annotated[
+        str | None, typer.Option("--until", help="The first day on which they aren't any more.")
     ] = None,
+    pool: Annotated[
+        list[str] | None, typer.Option("--pool", help="Only tranches that these pools alone serve.")
+    ] = None,
+    hold_days: Annotated[
+        int, typer.Option("--hold-days", help="What is called isn't lent again for so many days.")
+    ] = 0,
+    market_price: Annotated[
+        str | None, typer.Option("--market-price", help="What a GPU-hour costs elsewhere.")
+    ] = None,
+    paths: Annotated[
+        Path | None,
+        typer.Option("--paths", help="Scenarios of your own demand: Parquet with path, start, gpus."),
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="What to call the plan.", show_default=False)] = "",
     json_: Json = False,
 ) -> None:
-    """The cheapest tranches to call, when each notice must be served, and what else could be done."""
-    price = None if market_price is None else decimal_of("--market-price", market_price)
+    """Choose the tranches to call at least cost, and show what else would serve.
+
+    Nothing is recorded. What --json prints is the file that `offtake recall issue` takes.
+    """
     with opened(book) as target:
-        wish = _wish(target, gpus, by, until, pool)
-        now = target.state.now if is_simulated(target.state) else max(target.state.now, wall_clock())
-        found = plan_recall(target, wish, now)
-    emit(json_, _plain(found, wish, price), lambda out: _draw(out, found, wish, price))
+        need = _need(target, gpus, by, until, hold_days, pool or [])
+        price = None if market_price is None else decimal_of("--market-price", market_price)
+        found = plan_recall(target, need, _now(target), _name(name))
+        if isinstance(found, Refused):
+            raise RefusedByRule(found)
+        chance = None if paths is None else likelihood(target, need, read_paths(paths, _window(need)))
+        others = alternatives(target, need, need.gpus, price)
+        more = alternatives(target, need, found.short, price, found.calls) if found.short else ()
+    plain = {
+        "plan": to_plain(found),
+        "short": found.short,
+        "probability": None if chance is None else to_plain(chance),
+        "alternatives": [to_plain(one) for one in others],
+        "for_what_is_short": [to_plain(one) for one in more],
+    }
+    emit(json_, plain, lambda out: _draw_plan(out, found, chance, others, more))
+
+
+def _need(book: Book, gpus: int, by: str, until: str | None, hold_days: int, pools: list[str]) -> Need:
+    """What is wanted; every problem at once."""
+    problems = []
+    start, end = day_of("--by", by), None if until is None else day_of("--until", until)
+    if gpus <= 0:
+        problems.append(
+            Problem(where="--gpus", code="not_positive", message=f"{gpus} GPUs can't be recalled")
+        )
+    if not 0 <= hold_days <= 36_500:
+        problems.append(
+            Problem(where="--hold-days", code="bad_range", message=f"{hold_days} isn't 0 to 36500")
+        )
+    if end is not None and end <= start:
+        problems.append(
+            Problem(
+                where="--until",
+                code="end_before_start",
+                message=f"{end} isn't after {start}",
+                remedy="name the first day on which the GPUs aren't needed any more",
+            )
+        )
+    known = [one.id for one in fleet_of(book.state).pool]
+    problems += [
+        Problem(
+            where="--pool",
+            code="unknown_pool",
+            message=f"there is no pool {one!r}",
+            remedy=f"pools are {', '.join(known)}",
+        )
+        for one in pools
+        if one not in known
+    ]
+    if problems:
+        raise BadInput(problems)
+    return Need(
+        gpus=gpus,
+        by=start,
+        until=end,
+        hold_until=start + timedelta(days=hold_days),
+        zone=operator_zone(book.state),
+        pools=tuple(pools),
+    )
+
+
+def _window(need: Need) -> Interval:
+    """The time for which paths must say the demand."""
+    if need.end is None:
+        problem = Problem(
+            where="--paths", code="no_end", message="a probability needs an end", remedy="--until"
+        )
+        raise BadInput([problem])
+    return Interval(need.start, need.end)
+
+
+def _name(name: str) -> str:
+    try:
+        return name and check_name(name)
+    except ValueError as error:
+        raise BadInput([Problem(where="--name", code="bad_name", message=str(error))]) from error
+
+
+def _draw_plan(
+    out: Console,
+    found: RecallPlan,
+    chance: Likelihood | None,
+    others: tuple[Alternative, ...],
+    more: tuple[Alternative, ...],
+) -> None:
+    need = found.need
+    end = f" until {need.until}" if need.until else ", with no end known"
+    if found.calls:
+        out.print(_calls_table(f"{found.gpus:,} of {need.gpus:,} GPUs by {need.by}{end}", found.calls))
+        out.print(f"Total {money(found.cost)}; {_least(found)}. Plan {found.id}.")
+        out.print(f"What is called isn't lent again before {need.hold_until}.")
+    else:
+        out.print(f"No tranche can be called for {need.by}.")
+    for one in found.passed:
+        out.print(f"Passed over {one.agreement}/{one.tranche}: {one.code}: {one.why}")
+    out.print(_chance(chance, need))
+    _draw_others(out, f"For {need.gpus:,} GPUs, instead", found, others)
+    if more:
+        out.print(f"Recalls give {found.short:,} GPUs too few.")
+        _draw_others(out, f"For the {found.short:,} that recalls don't give", None, more)
+
+
+def _least(found: RecallPlan) -> str:
+    if found.least == found.cost:
+        return "no other choice costs less"
+    return f"counts were tried in steps, and no choice costs less than {money(found.least)}"
+
+
+def _chance(chance: Likelihood | None, need: Need) -> str:
+    if chance is None:
+        return "How likely it is that they are needed isn't known: no --paths of demand were given."
+    return (
+        f"Of {chance.paths:,} paths of demand, {chance.any:,} need a recall "
+        f"and {chance.all:,} need {need.gpus:,} GPUs or more."
+    )
+
+
+def _calls_table(title: str, calls: tuple[Call, ...]) -> Any:
+    rows = table(
+        title, "call", ">GPUs", "serve by", "effect", "back", ">fee lost", ">compensation", ">other", ">cost"
+    )
+    for call in calls:
+        notice = call.notice
+        served = f"{notice.given}" + (f" by {notice.how}" if notice.how else "")
+        rows.add_row(
+            f"{notice.agreement}/{notice.tranche}", f"{notice.gpus:,}", served, str(call.effective),
+            str(call.back or "–"), money(call.fee), money(call.compensation), money(call.other),
+            money(call.cost),
+        )  # fmt: skip
+    return rows
+
+
+def _draw_others(out: Console, title: str, found: RecallPlan | None, others: tuple[Alternative, ...]) -> None:
+    rows = table(title, "what", ">GPUs", ">cost", "why")
+    if found is not None:
+        rows.add_row("recall", f"{found.gpus:,}", money(found.cost) if found.calls else "–", "the plan above")
+    for one in others:
+        rows.add_row(one.what, f"{one.gpus:,}", _cost(one.cost), one.why)
+    out.print(rows)
+
+
+def _cost(cost: Money | None) -> str:
+    return "–" if cost is None else money(cost)
 
 
 @app.command()
 def issue(
     book: BookDirectory,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the plan.")],
-    gpus: Gpus,
-    by: By,
-    until: Until = None,
-    pool: Pool = None,
+    plan: Annotated[
+        str, typer.Argument(metavar="PLAN", help="A file that `plan --json` wrote, or a plan issued before.")
+    ],
+    who: Annotated[str, typer.Option("--as", help="Your name.", show_default=False)] = "",
     json_: Json = False,
 ) -> None:
-    """Record the cheapest recall as a plan; `offtake recall serve` serves its notices on their days."""
+    """Record a plan and serve the notices whose day has come; again, and it goes on where it stopped."""
     with opened(book) as target:
-        _only_live(target)
-        wish = _wish(target, gpus, by, until, pool)
-        known = target.find("recall.planned", name)
-        found = plan_recall(target, wish, max(target.state.now, wall_clock())).chosen
-        outcome: Outcome | None = None
-        if known is None or not _same(dict(known.body), wish):
-            outcome = issue_recall(target, name, wish, found, wall_clock())
-    if isinstance(outcome, Refused):
-        raise RefusedByRule(outcome)
-    word = "recorded" if isinstance(outcome, Recorded) else "known already"
-    emit(json_, {"plan": name, "outcome": word}, lambda out: out.print(f"{name}: {word}"))
+        refuse_simulated(target, book)
+        known = next((one for one in plans_of(target.state) if one.id == plan), None)
+        chosen = known or _read_plan(plan)
+        outcomes = issue_recall(target, chosen, wall_clock(), who)
+    _answer(json_, chosen.id, outcomes)
 
 
-def _same(body: dict[str, Any], wish: Wish) -> bool:
-    until = None if wish.until is None else str(wish.until)
-    return (body["gpus"], body["by"], body["until"]) == (wish.gpus, str(wish.by), until)
+def _read_plan(file: str) -> RecallPlan:
+    text = text_of(Path(file))
+    try:
+        return plan_from(json.loads(text)["plan"])
+    except (ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
+        message = str(error).splitlines()[0]
+        remedy = "name a file that `offtake recall plan --json` wrote"
+        raise BadInput([Problem(where=file, code="bad_plan", message=message, remedy=remedy)]) from error
 
 
 @app.command()
-def serve(book: BookDirectory, who: Who = "", json_: Json = False) -> None:
-    """Serve the notices that are due today; running it again adds nothing."""
+def serve(
+    book: BookDirectory,
+    who: Annotated[str, typer.Option("--as", help="Your name.", show_default=False)] = "",
+    json_: Json = False,
+) -> None:
+    """Serve every notice that is due today, of whatever plan; for a timer that runs every day."""
     with opened(book) as target:
-        _only_live(target)
-        found = serve_recalls(target, wall_clock(), who)
-    _outcomes(found, json_, "No notice is due.")
+        refuse_simulated(target, book)
+        outcomes = serve_due(target, wall_clock(), who)
+    _answer(json_, None, outcomes)
 
 
 @app.command("return")
-def return_(
-    book: BookDirectory,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the plan.")],
-    who: Who = "",
-    json_: Json = False,
-) -> None:
-    """Give back what a plan called."""
+def return_(book: BookDirectory, plan: PlanId, json_: Json = False) -> None:
+    """Give back what a plan called, from today on."""
     with opened(book) as target:
-        _only_live(target)
-        found = return_recall(target, name, wall_clock(), who)
-    if isinstance(found, Refused):
-        raise RefusedByRule(found)
-    _outcomes(found, json_, "Nothing is called under it.")
+        refuse_simulated(target, book)
+        outcomes = return_recall(target, plan, wall_clock())
+    _answer(json_, plan, outcomes)
+
+
+def _answer(json_: bool, plan_id: str | None, outcomes: Refused | list[tuple[Call, Outcome]]) -> None:
+    if isinstance(outcomes, Refused):
+        raise RefusedByRule(outcomes)
+    rows = [_outcome(call, outcome) for call, outcome in outcomes]
+
+    def draw(out: Console) -> None:
+        out.print(f"Plan {plan_id}:" if plan_id else "Due today:" if rows else "No notice is due.")
+        for row in rows:
+            out.print(f"  {row['call']}  {row['outcome']}" + (f": {row['why']}" if row["why"] else ""))
+
+    emit(json_, {"plan": plan_id, "calls": rows}, draw)
+    if any(row["outcome"] == "refused" for row in rows):
+        raise typer.Exit(6)
+
+
+def _outcome(call: Call, outcome: Outcome) -> dict[str, Any]:
+    word, why = "known", ""
+    if isinstance(outcome, Refused):
+        word, why = ("waits" if outcome.code == "not_yet" else "refused"), outcome.sentence
+    elif isinstance(outcome, Recorded):
+        word = "recorded"
+        if outcome.fact.kind == "event.proposed":
+            word, why = "proposed", f"somebody else: offtake approve BOOK {outcome.fact.id} --as NAME"
+    return {"call": call.notice.id, "outcome": word, "why": why}
 
 
 @app.command("list")
 def list_(book: BookDirectory, json_: Json = False) -> None:
-    """Every call of every plan, and where it stands."""
+    """Every plan that was issued, and how far it is."""
     with opened(book) as target:
-        found = recalls_of(target, max(target.state.now, wall_clock()))
-    rows = [
-        {
-            "plan": one.plan, "claim": one.claim, "gpus": one.gpus, "serve": str(one.serve),
-            "effective": str(one.effective), "state": one.state,
-        }
-        for one in found
-    ]  # fmt: skip
+        found = plans_now(target, _now(target))
 
     def draw(out: Console) -> None:
-        if not rows:
-            out.print("No recall is planned.")
-            return
-        built = table("", "plan", "claim", ">GPUs", "serve by", "effective", "state")
-        for row in rows:
-            built.add_row(*(str(value) for value in row.values()))
-        out.print(built)
-
-    emit(json_, {"recalls": rows}, draw)
-
-
-def _outcomes(found: list[tuple[str, Outcome]], json_: bool, nothing: str) -> None:
-    rows = [{"notice": name, "outcome": _said(outcome)} for name, outcome in found]
-
-    def draw(out: Console) -> None:
-        for row in rows:
-            out.print(f"  {row['notice']}: {row['outcome']}")
-        if not rows:
-            out.print(nothing)
-
-    emit(json_, {"notices": rows}, draw)
-    refused = [outcome for _, outcome in found if isinstance(outcome, Refused)]
-    if refused and not json_:
-        raise RefusedByRule(refused[0])
-    if refused:
-        raise typer.Exit(6)
-
-
-def _said(outcome: Outcome) -> str:
-    if isinstance(outcome, Refused):
-        return f"refused, {outcome.code}: {outcome.sentence}"
-    if isinstance(outcome, Recorded):
-        return "proposed" if outcome.fact.kind == "event.proposed" else "recorded"
-    return "known already"
-
-
-def _only_live(book: Book) -> None:
-    if is_simulated(book.state):
-        sentence = f"the book in {book.directory} was made by a simulation; nothing real belongs in it"
-        raise RefusedByRule(Refused(code="simulated_book", sentence=sentence))
-
-
-def _wish(book: Book, gpus: int, by: str, until: str | None, pools: list[str] | None) -> Wish:
-    known = [pool.id for pool in fleet_of(book.state).pool]
-    for pool in pools or ():
-        if pool not in known:
-            raise BadInput(
-                [
-                    Problem(
-                        where="--pool", code="unknown_pool", message=f"there is no pool {pool!r}",
-                        remedy=f"pools are {', '.join(known)}",
-                    )
-                ]
+        rows = table("Recalls", "plan", "stage", ">GPUs", "by", "held until", "issued by", ">cost")
+        for one in found:
+            rows.add_row(
+                one.plan.id, one.stage.value, f"{one.plan.gpus:,}", str(one.plan.need.by),
+                str(one.plan.need.hold_until), one.issued_by, money(one.plan.cost),
             )  # fmt: skip
-    found = Wish(
-        gpus=gpus,
-        by=day_of("--by", by),
-        until=None if until is None else day_of("--until", until),
-        pools=tuple(pools or ()),
-    )
-    if found.until is not None and found.until <= found.by:
-        problem = Problem(
-            where="--until",
-            code="empty_window",
-            message=f"{until} isn't after {by}",
-            remedy="give a later day",
-        )
-        raise BadInput([problem])
-    return found
+        out.print(rows if found else "No recall was issued.")
+
+    emit(json_, {"plans": [_plain(one) for one in found]}, draw)
 
 
-def _plain(found: Proposed, wish: Wish, price: Decimal | None) -> dict[str, Any]:
-    chosen = found.chosen
+@app.command()
+def show(book: BookDirectory, plan: PlanId, json_: Json = False) -> None:
+    """One plan: each notice, how far it is, hours that idled while it ran and work that was cut off."""
+    with opened(book) as target:
+        found = next((one for one in plans_now(target, _now(target)) if one.plan.id == plan), None)
+        if found is None:
+            raise RefusedByRule(no_plan(target, plan))
+    emit(json_, _plain(found), lambda out: _draw_now(out, found))
+
+
+def _plain(now: PlanNow) -> dict[str, Any]:
     return {
-        "wanted": wish.gpus,
-        "gpus": chosen.gpus,
-        "costs": {currency: str(cost.major) for currency, cost in chosen.costs.items()},
-        "chosen_in_steps_of": chosen.step,
+        "plan": to_plain(now.plan),
+        "stage": now.stage.value,
+        "issued_by": now.issued_by,
+        "readings_through": None if now.known_through is None else format_instant(now.known_through),
         "calls": [
             {
-                "claim": call.of.name, "gpus": call.gpus, "serve": str(call.of.serve),
-                "effective": str(call.of.effective), "cost": str(call.cost.major),
-                "currency": call.cost.currency, "can_be_called": call.of.most,
+                "notice": one.call.notice.id,
+                "step": one.step.value,
+                "gpu_seconds": None if one.drain is None else to_plain(one.drain),
             }
-            for call in chosen.calls
+            for one in now.calls
         ],
-        "not_callable": dict(found.left),
-        "alternatives": {
-            "delay_own_gpu_hours": dict(found.own),
-            "buy": None if price is None or found.hours is None else str(price * found.hours),
-            "buy_missing": None
-            if price is None or found.hours is None
-            else str(price * found.hours * max(0, wish.gpus - chosen.gpus) / wish.gpus),
-        },
-    }  # fmt: skip
+    }
 
 
-def _draw(out: Console, found: Proposed, wish: Wish, price: Decimal | None) -> None:
-    chosen = found.chosen
-    if chosen.calls:
-        built = table("", "call", ">GPUs", "serve by", "effective", ">costs alone")
-        for call in chosen.calls:
-            built.add_row(
-                call.of.name, f"{call.gpus:,}", str(call.of.serve), str(call.of.effective), str(call.cost)
-            )
-        out.print(built)
-        out.print(
-            f"In all {chosen.gpus:,} GPUs for {', '.join(str(cost) for cost in chosen.costs.values())}."
-        )
-    if chosen.gpus < wish.gpus:
-        out.print(f"{wish.gpus - chosen.gpus:,} of {wish.gpus:,} GPUs can't be called by {wish.by}.")
-    if chosen.step > 1:
-        out.print(f"Chosen in steps of {chosen.step:,} GPUs.")
-    for why in found.left.values():
-        out.print(f"Not callable: {why}")
-    for claim, gpu_hours in found.own.items():
-        out.print(f"Instead: delay {claim}, up to {gpu_hours:,} GPU-hours.")
-    if found.hours is not None and price is not None:
-        out.print(f"Instead: buy {found.hours:,} GPU-hours on the market for {price * found.hours:,.2f}.")
-    elif price is None:
-        out.print("Instead: buy on the market; no price is known, give one with --market-price.")
+def _draw_now(out: Console, now: PlanNow) -> None:
+    out.print(f"Plan {now.plan.id} is {now.stage.value}; issued by {now.issued_by}.")
+    out.print(_calls_table(f"{now.plan.gpus:,} GPUs by {now.plan.need.by}", tuple(c.call for c in now.calls)))
+    rows = table(
+        "How it goes, in GPU-hours", "notice", "step", ">idled", ">cut off", ">overrun", ">still used"
+    )
+    for one in now.calls:
+        rows.add_row(one.call.notice.id, one.step.value, *_hours(one))
+    out.print(rows)
+    if now.known_through is None:
+        out.print("There are no readings, so hours aren't known.")
     else:
-        out.print("Instead: buy on the market; for how long is unknown, say it with --until.")
+        out.print(f"By readings through {format_instant(now.known_through)}.")
+    out.print(f"What was called isn't lent again before {now.plan.need.hold_until}.")
+
+
+def _hours(one: CallNow) -> tuple[str, ...]:
+    if one.drain is None:
+        return ("–",) * 4
+    d = one.drain
+    return (hours(d.idle), hours(d.killed), hours(d.overrun), f"{d.still_used:,} GPUs")

@@ -38,7 +38,7 @@ from offtake.workflows.allocate import held_rows, short_rows
 from offtake.workflows.book import OpenBook
 from offtake.workflows.meter import readings_in
 from offtake.workflows.state import State, balances, carried_of, closed_until, month_key
-from offtake.workflows.usage_month import usage_in
+from offtake.workflows.usage_month import curves_in, usage_in
 from offtake.workflows.view import agreement_ids, agreement_of, document_of, outage_curves, signed_agreement
 
 
@@ -123,6 +123,19 @@ def measure(book: OpenBook, period: Interval, *, forgotten: bool = False) -> Mea
         taken=curves,
         outages=outage_curves(book.state, period),
     )
+
+
+def taken_over_time(book: OpenBook, claims: Sequence[str], period: Interval) -> dict[str, Curve]:
+    """GPUs metered for some claims over time, from readings of either kind."""
+    batches = dict(book.state.of("batch")) | book.kept("old_batch")
+    curves = {
+        claim: take.curve
+        for claim, take in settle_take(readings_in(batches, book.lake, period), period).items()
+        if claim in claims
+    }
+    for claim, curve in curves_in(book, claims, period).items():
+        curves[claim] = curves.get(claim, Curve.zero()) + curve
+    return curves
 
 
 def _paid(book: OpenBook, period: Interval, *, forgotten: bool) -> dict[str, tuple[Paid, ...]]:

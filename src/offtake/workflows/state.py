@@ -392,11 +392,11 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "entry.posted": _entry,
     "credit.issued": _forgone,
     "period.closed": _closed,
-    "recall.planned": _item("recall_plan"),
     "webhook.sent": _item("told"),
     "statement.committed": _run,
     "event.proposed": _proposed,
     "proposal.decided": _decided,
+    "recall.planned": _item("recall_plan"),
 }
 
 KINDS = tuple(_PROJECTORS)
