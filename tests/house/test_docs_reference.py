@@ -16,8 +16,12 @@ from offtake.agreements.catalogue import BY_KIND
 from offtake.base.errors import OfftakeError
 from offtake.formats.folder import load_folder
 from offtake.sim.run import Simulation
+from offtake.store.fact import Recorded
 from offtake.workflows.book import Book
+from offtake.workflows.nodes import record_nodes
+from offtake.workflows.place import FAILED, RESTORED, SANITISED, Placed, place
 from offtake.workflows.state import KINDS
+from offtake.workflows.tick import tick
 from tests.house.project import ROOT, SRC, project_files, shown
 
 DOCS = ROOT / "docs"
@@ -105,6 +109,20 @@ def test_every_kind_of_fact_is_documented() -> None:
     assert sorted(FACTS) == sorted(KINDS)
 
 
+def broken_node(book: Book) -> None:
+    """Claims are placed on nodes; the first node fails, is cleaned and works again."""
+    now = book.state.now
+    tick(book, now)
+    assert isinstance(place(book, now), Placed)
+    for what, said in (
+        (FAILED, {"because": "ecc"}),
+        (SANITISED, {"evidence": "wiped", "sha256": None}),
+        (RESTORED, {}),
+    ):
+        assert isinstance(record_nodes(book, what, "h200", "0", at=now, now=now, said=said), Recorded)
+        place(book, now)
+
+
 @pytest.fixture(scope="module")
 def eventful_book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]:
     """Some months of the starter folder, with something of everything."""
@@ -117,6 +135,7 @@ def eventful_book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]:
     loaded = load_folder(folder)
     book = Book(folder / "book", create=True)
     Simulation(book, loaded).run(until=loaded.settings.first.plus(2).interval("America/New_York").end)
+    broken_node(book)
     yield book
     book.close()
 
@@ -136,7 +155,6 @@ def test_the_eventful_book_has_nearly_every_kind(eventful_book: Book) -> None:
     kinds = {item.fact.kind for item in eventful_book.database.facts_of(KINDS)}
     second = {"agreement.amended", "demand.withdrawn", "agreement.trued_up", "month.resettled"}
     second |= {"event.proposed", "proposal.decided", "credit.issued", "series.published", "usage.ingested"}
-    second |= {"node.failed", "node.restored", "node.sanitised", "nodes.assigned"}
     second |= {"statement.committed", "period.closed", "webhook.sent", "document.sent", "recall.planned"}
     assert set(KINDS) - kinds - second == set(BY_KIND) - {"notice.given", "recall.noticed"}
 

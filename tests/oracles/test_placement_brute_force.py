@@ -19,7 +19,7 @@ HOLDERS = ("a", "a", "b")
 
 @st.composite
 def pools(draw: st.DrawFn) -> tuple[Nodes, list[Want], int]:
-    """Up to six nodes, some broken, some held by one of three claims, some not cleaned, and what is wanted."""
+    """Up to six nodes, some broken, some held by one of three claims, some not cleaned; wants; spares."""
     count = draw(st.integers(1, 6))
     claim = draw(st.lists(st.integers(-1, 2), min_size=count, max_size=count))
     last = draw(st.lists(st.integers(-1, 1), min_size=count, max_size=count))

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from offtake.fleet.nodes import Layout
 from offtake.placement.assign import assign
 from offtake.placement.figures import Why, figures
-from offtake.placement.model import Assignment, Nodes, NodeState, Want, failed, new_nodes, restored, sanitised
+from offtake.placement.model import (
+    NONE,
+    Assignment,
+    Bools,
+    Nodes,
+    NodeState,
+    Want,
+    failed,
+    new_nodes,
+    restored,
+)
 from offtake.placement.ranges import format_nodes, parse_nodes
 
 RACKS = Layout(nodes=48, per_domain=4, per_unit=12, per_failure_domain=24)
@@ -23,7 +35,7 @@ def numbers(done: Assignment, claim: str) -> str:
     return format_nodes(np.flatnonzero(done.nodes.claim == done.nodes.claims.index(claim)))
 
 
-def only(nodes: Nodes, text: str) -> np.ndarray:
+def only(nodes: Nodes, text: str) -> Bools:
     chosen = np.zeros(nodes.layout.nodes, dtype=np.bool_)
     chosen[parse_nodes(text, nodes.layout.nodes)] = True
     return chosen
@@ -77,18 +89,48 @@ def test_fragments_are_used_where_nothing_whole_is_left() -> None:
     assert one.reasons == ((Why.FRAGMENTS, "2 domains beyond the fewest: no whole domain is free"),)
 
 
+def laid(text: str, *, per_unit: int | None = None) -> Nodes:
+    """A pool drawn node by node, domains apart: a letter is a claim and its holder; . is free."""
+    size = text.index(" ")
+    drawn = text.replace(" ", "")
+    names = tuple(sorted(set(drawn) - {"."}))
+    claim = np.array([names.index(c) if c in names else NONE for c in drawn], dtype=np.int64)
+    layout = Layout(nodes=len(drawn), per_domain=size, per_unit=per_unit)
+    return replace(new_nodes(layout), claims=names, holders=names, claim=claim, holder=claim)
+
+
+@pytest.mark.parametrize(
+    ("before", "per_unit", "sizes", "claim", "gets", "why"),
+    [
+        ("a... aaa. ....", None, {"a": 5}, "a", "0,4-7", "the domain where it has most is filled first"),
+        ("aa.. bbb. ....", None, {"a": 2, "b": 3, "c": 1}, "c", "7", "the tightest domain that suffices"),
+        ("bb.. bbbb aaaa aa..", 8, {"a": 8, "b": 6}, "a", "8-15", "beside itself"),
+        (
+            "bb.. bbbb aaaa bb..",
+            8,
+            {"a": 6, "b": 8},
+            "a",
+            "8-11,14-15",
+            "the unit that it is in, if as tight",
+        ),
+        ("bb.. bbbb aaaa b...", 8, {"a": 6, "b": 7}, "a", "8-11,13-14", "its unit goes before a tighter fit"),
+        ("aaaa b... bb..", None, {"a": 7, "b": 3}, "a", "0-3,5-7", "one domain for the remainder, not two"),
+        ("a... b... .... ....", 8, {"a": 1, "b": 1, "c": 8}, "c", "8-15", "a unit as a whole"),
+        ("abbb .... .... ....", None, {"a": 10, "b": 3}, "a", "0,4-12", "whole domains, then the rest"),
+    ],
+)
+def test_a_claim_goes(
+    before: str, per_unit: int | None, sizes: dict[str, int], claim: str, gets: str, why: str
+) -> None:
+    assert numbers(placed(laid(before, per_unit=per_unit), **sizes), claim) == gets, why
+
+
 def test_a_claim_that_stays_apart_says_that_moving_would_help() -> None:
-    layout = Layout(nodes=12, per_domain=4)
-    full = placed(new_nodes(layout), a=4, b=3, c=3)
-    apart = placed(full.nodes, 2, b=5, c=3, a=4)
-    clean = sanitised(placed(apart.nodes, 3, b=5, c=3).nodes, np.ones(12, dtype=np.bool_), 3)
-    one = figures(placed(clean, 4, b=5, c=3)).claims[0]
-    assert one.domains == one.domains_min == 2
-    full = placed(new_nodes(layout), a=3, b=3, c=4)
-    apart = placed(full.nodes, 2, a=3, b=3, c=4, d=2)
-    clean = sanitised(placed(apart.nodes, 3, a=3, b=3, d=2).nodes, np.ones(12, dtype=np.bool_), 3)
-    found = figures(placed(clean, 4, a=3, b=3, d=2))
-    assert [code for code, _ in found.claims[2].reasons] == [Why.STAYS]
+    found = figures(placed(laid("aaa. bbba ...."), a=4, b=3))
+    assert found.claims[0].reasons == (
+        (Why.STAYS, "1 domain beyond the fewest: it keeps the nodes it had, though others are free"),
+    )
+    assert (found.domains_split, found.units_shared) == (1, 1)
 
 
 def test_spares_stand_in_every_failure_domain_and_leave_domains_whole() -> None:
@@ -97,6 +139,14 @@ def test_spares_stand_in_every_failure_domain_and_leave_domains_whole() -> None:
     assert figures(done).domains_split == 0
     broken = placed(failed(done.nodes, only(done.nodes, "47")), 2, spares=3, a=20, b=20)
     assert spares_of(broken) == "22-23", "a failed spare isn't replaced: it was there for that"
+
+
+def test_a_node_that_failed_counts_as_the_spare_of_its_failure_domain() -> None:
+    hurt = failed(new_nodes(RACKS), only(new_nodes(RACKS), "3"))
+    assert spares_of(placed(hurt, spares=2, a=20)) == "47"
+    worse = failed(hurt, only(hurt, "4-9"))
+    assert spares_of(placed(worse, spares=4, a=20)) == "", "more failed there than there are spares"
+    assert spares_of(placed(worse, spares=9, a=20)) == "46-47"
 
 
 def test_a_node_that_fails_is_replaced_by_the_spare_of_its_failure_domain() -> None:

@@ -124,7 +124,7 @@ class Placing(RuleBasedStateMachine):
 
     @rule(picked=st.sets(st.integers(0, 50), max_size=12), late=st.integers(0, 2))
     def sanitise(self, picked: set[int], late: int) -> None:
-        """Evidence may name nodes that are held, or be older than the last holder's end: then it says nothing."""
+        """Evidence on nodes that are held, or from before the last holder left, says nothing."""
         chosen, at = self.some(picked), self.now - late
         for node in np.flatnonzero(chosen).tolist():
             if node not in self.held and self.since.get(node, 0) <= at:
@@ -177,7 +177,7 @@ TestPlacing.settings = settings(max_examples=120, stateful_step_count=25)
 
 @given(layouts, st.data())
 def test_whole_domains_stay_whole_on_a_pool_that_nobody_holds(layout: Layout, data: st.DataObject) -> None:
-    """Claims of whole domains share none, and one claim alone is in the fewest domains and units there are."""
+    """Claims of whole domains share none; a claim alone is in the fewest domains and units there are."""
     free = layout.nodes // layout.per_domain
     sizes = {}
     for claim in HOLDERS:

@@ -129,13 +129,13 @@ def _check_pool(at: str, pool: Pool, sites: Sequence[str]) -> list[Problem]:
             )
         if block.nodes % pool.topology.nodes_per_domain:
             per = pool.topology.nodes_per_domain
+            fewer, more = block.nodes // per * per, (block.nodes // per + 1) * per
             problems.append(
                 Problem(
                     where=f"{at}.build_out[{i}].nodes",
                     code="partial_domain",
                     message=f"{block.nodes} nodes aren't whole domains of {per}",
-                    remedy=f"write {block.nodes // per * per or per} or "
-                    f"{(block.nodes // per + 1) * per}, or change topology.nodes_per_domain",
+                    remedy=f"write {f'{fewer} or ' if fewer else ''}{more}, or change nodes_per_domain",
                 )
             )
     return problems + _check_topology(f"{at}.topology", pool)

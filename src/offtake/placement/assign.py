@@ -169,7 +169,7 @@ def _checked(nodes: Nodes, after: Nodes, wants: Sequence[Want], wanted: Ints, sp
         np.bincount(claim[chosen & (claim != NONE)], minlength=len(wants))
         for claim, chosen in ((after.claim, after.usable), (after.claim, new), (nodes.claim, new))
     )
-    over = [wants[c].claim for c in np.flatnonzero(held > wanted)]
+    over = [wants[c].claim for c in np.flatnonzero(held > wanted).tolist()]
     ensure(not over, f"more nodes than they want have {', '.join(over)}")
     ensure(int(held.sum()) == int((after.claim != NONE).sum()), "a node that doesn't work was given")
     soiled = new & (after.claim != NONE) & (nodes.holder != NONE)

@@ -106,9 +106,7 @@ def restored(nodes: Nodes, which: Bools) -> Nodes:
 def sanitised(nodes: Nodes, which: Bools, at: int) -> Nodes:
     """The nodes once some were clean at an instant; of no effect on one that was held then or is held now."""
     clean = which & (nodes.claim == NONE) & (nodes.since <= at)
-    return replace(
-        nodes, holder=np.where(clean, NONE, nodes.holder), since=np.where(clean, 0, nodes.since)
-    )
+    return replace(nodes, holder=np.where(clean, NONE, nodes.holder), since=np.where(clean, 0, nodes.since))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The nodes nearest to those a claim has: by domain, then unit, then failure domain, whichever fits best.
 
-Rooms are counted by domain and by unit, and kept up to date, so that a claim costs a look at every unit and at
-the domains of the few that it gets.
+Rooms are counted by domain and by unit, and kept up to date: a claim costs a look at every unit, and at the
+domains of the few that it gets.
 """
 
 from __future__ import annotations

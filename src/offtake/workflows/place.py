@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from offtake.allocation.precedence import rank_claims
-from offtake.base.errors import ensure
+from offtake.base.errors import ClockBackwards, ensure
 from offtake.base.outcome import Refused
 from offtake.base.time import Interval, format_instant
 from offtake.fleet.model import Pool
@@ -61,8 +61,16 @@ def place(book: Book, now: int) -> Placed | Refused:
     """Assign nodes and record who has which; running it again adds nothing.
 
     Refusals: those of `decide_placement`.
+
+    Raises:
+        ClockBackwards: if `now` is before what the book already knows.
     """
     with book.writing():
+        if now < book.state.now:
+            raise ClockBackwards(
+                f"a placement at {format_instant(now)}, but the book already knows "
+                f"{format_instant(book.state.now)}; set the clock right, nothing was recorded"
+            )
         placed = decide_placement(book, now)
         if isinstance(placed, Placed) and placed.fact is not None:
             book.lake.save(placed.rows)
