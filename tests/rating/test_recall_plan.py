@@ -10,7 +10,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offtake.agreements.clauses.recall import Recall, governing_recall
@@ -335,8 +335,7 @@ def test_a_plan_equals_trying_everything_and_breaches_no_term(data: st.DataObjec
 )
 def test_the_table_finds_the_least_of_any_prices(prices: list[list[tuple[int, int]]], gpus: int) -> None:
     groups = {
-        str(i): (Option(calls=(), least=0), *(_priced_option(*pair) for pair in own))
-        for i, own in enumerate(prices)
+        str(i): (Option(calls=()), *(_priced_option(*pair) for pair in own)) for i, own in enumerate(prices)
     }
     sums = [
         (min(sum(o.gpus for o in pick), gpus), sum(o.minor for o in pick))
@@ -347,13 +346,27 @@ def test_the_table_finds_the_least_of_any_prices(prices: list[list[tuple[int, in
     assert (found.reach, found.cost.minor) == (reach, min(c for r, c in sums if r == reach))
 
 
+@settings(max_examples=30)
+@given(st.data())
+def test_what_no_plan_undercuts_is_below_the_best_and_the_plan_is_found_near_it(data: st.DataObject) -> None:
+    few = [data.draw(agreements(id_)) for id_ in ("a", "b")]
+    wanted = need(data.draw(st.integers(1, 30)))
+    best = chosen(few, wanted)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(recall_plan, "PRICES", 4)
+        coarse = chosen(few, wanted)
+    assert coarse.reach <= best.reach
+    if coarse.reach == best.reach:
+        assert coarse.least <= best.cost <= coarse.cost
+
+
 def _priced_option(gpus: int, minor: int) -> Option:
     notice = RecallNotice(id="n", agreement="a", tranche="t", gpus=gpus, given=BY)
     call = recall_plan.Call(
         notice=notice, effective=BY, serve_before=0, back=None, fee=Money(minor, "USD"),
         compensation=Money.zero("USD"), other=Money.zero("USD"),
     )  # fmt: skip
-    return Option(calls=(call,), least=minor)
+    return Option(calls=(call,))
 
 
 def test_how_much_is_left_of_a_notice() -> None:

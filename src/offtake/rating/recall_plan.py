@@ -132,12 +132,9 @@ class Option:
 
     Attributes:
         calls: them; may be empty.
-        least: what any combination between this one and the next coarser step below costs at least, provided
-            that calling more never costs less. The cost itself where every count was priced.
     """
 
     calls: tuple[Call, ...]
-    least: int
 
     @property
     def gpus(self) -> int:
@@ -194,6 +191,15 @@ def give_back(notice: RecallNotice, day: date, gpus: int | None = None) -> GiveB
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """GPUs, what they cost in minor units, and by how many notices."""
+
+    gpus: int
+    minor: int
+    notices: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """What an agreement has to give.
@@ -202,11 +208,15 @@ class Offer:
         options: combinations of its tranches that may be called, with their prices, the empty one first.
         passed: recallable tranches that can't be called.
         step: counts were tried in multiples of so many granules.
+        bounds: where that isn't one: for each combination between two steps, the GPUs of the upper and the
+            cost of the lower; provided that calling more never costs less, what lies between them gives no
+            more and costs no less.
     """
 
     options: tuple[Option, ...]
     passed: tuple[PassedOver, ...]
     step: int
+    bounds: tuple[Point, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +250,18 @@ def options_of(agreement: Agreement, need: Need, now: int, near: Near | None = N
         else:
             found.append(one)
     step, ladders = _ladders(found, near)
-    return Offer(options=tuple(_priced(agreement, found, ladders)), passed=tuple(passed), step=step)
+    prices = _Prices(agreement, tuple(found), term_charges(agreement, Supposed()) if found else ())
+    options = {
+        steps: Option(calls=calls)
+        for steps in product(*(range(len(ladder)) for ladder in ladders))
+        if (calls := prices.calls(tuple(own[i] for own, i in zip(ladders, steps, strict=True)))) is not None
+    }
+    return Offer(
+        options=tuple(options.values()),
+        passed=tuple(passed),
+        step=step,
+        bounds=tuple(_bounds(found, ladders, options)) if step > 1 else (),
+    )
 
 
 def _callable(
@@ -361,22 +382,16 @@ def _ladders(found: Sequence[_Callable], near: Near | None) -> tuple[int, list[l
     return step, [sorted({0, *range(low, high, step), at, high}) for low, at, high in spans]
 
 
-def _priced(
-    agreement: Agreement, found: Sequence[_Callable], ladders: Sequence[Sequence[int]]
-) -> Iterator[Option]:
-    if not found:
-        yield Option(calls=(), least=0)
-        return
-    prices = _Prices(agreement, tuple(found), term_charges(agreement, Supposed()))
-    whole = all(len(ladder) == one.most + 1 for ladder, one in zip(ladders, found, strict=True))
-    costs: dict[tuple[int, ...], int] = {}
+def _bounds(
+    found: Sequence[_Callable], ladders: Sequence[Sequence[int]], options: Mapping[tuple[int, ...], Option]
+) -> Iterator[Point]:
+    """The terms allow what lies between two steps only if they allow the lower one."""
     for steps in product(*(range(len(ladder)) for ladder in ladders)):
-        calls = prices.calls(tuple(ladder[i] for ladder, i in zip(ladders, steps, strict=True)))
-        if calls is None:
-            continue
-        costs[steps] = cost = Option(calls=calls, least=0).minor
-        below = tuple(max(i - 1, 0) for i in steps)
-        yield Option(calls=calls, least=cost if whole else min(costs.get(below, 0), cost))
+        below = options.get(tuple(max(i - 1, 0) for i in steps))
+        if below is not None:
+            counts = (ladder[i] for ladder, i in zip(ladders, steps, strict=True))
+            gpus = sum(count * one.granule for count, one in zip(counts, found, strict=True))
+            yield Point(gpus, below.minor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,7 +469,8 @@ def cheapest(
                 PassedOver(agreement=one.id, tranche=tranche, code="other_currency", why=why)
                 for tranche in sorted(tranches)
             ]
-    first = chosen = _chosen(offers, need, currency)
+    chosen = _chosen(offers, need, currency)
+    least = Money(_least(offers, chosen.reach), currency)
     coarse = {one.id: one for one in agreements if one.id in offers and offers[one.id].step > 1}
     granules = {id_: offers[id_].step for id_ in coarse}
     while coarse:
@@ -463,10 +479,10 @@ def cheapest(
             offers[id_] = options_of(one, need, now, Near(gpus=own, granules=granules[id_]))
         better = _chosen(offers, need, currency)
         finer = {id_: offers[id_].step for id_ in coarse if 1 < offers[id_].step < granules[id_]}
-        if better.cost == chosen.cost and not finer:
+        if (better.reach, better.cost) == (chosen.reach, chosen.cost) and not finer:
             break
         chosen, granules = better, granules | finer
-    return replace(chosen, least=first.least), tuple(passed)
+    return replace(chosen, least=min(least, chosen.cost)), tuple(passed)
 
 
 def _chosen(offers: Mapping[str, Offer], need: Need, currency: str) -> Chosen:
@@ -484,39 +500,48 @@ def choose(groups: Mapping[str, Sequence[Option]], gpus: int, currency: str) -> 
         currency: of every price.
     """
     ordered = [groups[name] for name in sorted(groups)]
-    picked = _cheapest([[option.minor for option in group] for group in ordered], ordered, gpus)
-    least = _cheapest([[option.least for option in group] for group in ordered], ordered, gpus)
-    options = [group[i] for group, i in zip(ordered, picked, strict=True)]
+    points = [[Point(o.gpus, o.minor, len(o.calls)) for o in group] for group in ordered]
+    options = [group[i] for group, i in zip(ordered, _cheapest(points, gpus), strict=True)]
+    cost = Money(sum(option.minor for option in options), currency)
     return Chosen(
         calls=tuple(call for option in options for call in option.calls),
-        cost=Money(sum(option.minor for option in options), currency),
-        least=Money(sum(group[i].least for group, i in zip(ordered, least, strict=True)), currency),
+        cost=cost,
+        least=cost,
         reach=min(gpus, sum(option.gpus for option in options)),
     )
 
 
-def _cheapest(costs: Sequence[Sequence[int]], groups: Sequence[Sequence[Option]], gpus: int) -> list[int]:
-    """Which option of each group gives the furthest reach at the least cost.
+def _least(offers: Mapping[str, Offer], gpus: int) -> int:
+    """What no choice that reaches so many GPUs undercuts, in minor units."""
+    points = [
+        offer.bounds or [Point(option.gpus, option.minor) for option in offer.options]
+        for offer in offers.values()
+    ]
+    picked = _cheapest(points, gpus)
+    return sum(group[i].minor for group, i in zip(points, picked, strict=True))
+
+
+def _cheapest(groups: Sequence[Sequence[Point]], gpus: int) -> list[int]:
+    """Which point of each group gives the furthest reach at the least cost.
 
     The table holds, for each reach in units of the common granule, the least cost and, for ties, the least
     weight.
     """
-    unit = reduce(gcd, (option.gpus for group in groups for option in group), 0) or 1
+    unit = reduce(gcd, (point.gpus for group in groups for point in group), 0) or 1
     wanted = -(-gpus // unit)
-    ensure(
-        sum(max(map(abs, own), default=0) for own in costs) < _NEVER // 4, "costs of recalls exceed 64 bits"
-    )
+    most = sum(max((abs(point.minor) for point in group), default=0) for group in groups)
+    ensure(most < _NEVER // 4, "costs of recalls exceed 64 bits")
     cost, weight = np.full(wanted + 1, _NEVER, dtype=np.int64), np.zeros(wanted + 1, dtype=np.int64)
     cost[0] = 0
     choices: list[tuple[Ints, Ints]] = []
-    for own, group in zip(costs, groups, strict=True):
+    for group in groups:
         best, second = np.full_like(cost, _NEVER), np.zeros_like(weight)
         option_of, source_of = np.zeros_like(cost), np.zeros_like(cost)
-        for i, option in enumerate(group):
-            source = _sources(cost, weight, min(option.gpus // unit, wanted))
+        for i, point in enumerate(group):
+            source = _sources(cost, weight, min(point.gpus // unit, wanted))
             there = source >= 0
-            price = np.where(there, cost[source] + own[i], _NEVER)
-            ties = weight[source] + (option.gpus << 20) + len(option.calls)
+            price = np.where(there, cost[source] + point.minor, _NEVER)
+            ties = weight[source] + (point.gpus << 20) + point.notices
             better = (price < best) | ((price == best) & (ties < second))
             best[better], second[better] = price[better], ties[better]
             option_of[better], source_of[better] = i, source[better]
