@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constr
 run: .venv/.ready
 	$(BIN)/offtake run examples/colossus --out out/colossus
 
-test: .venv/.ready-dev .venv/.ready-system
+test: .venv/.ready-dev .venv/.ready-system .venv/.ready-focus
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 check: .venv/.ready-dev
@@ -63,6 +63,15 @@ bench: .venv/.ready-bench .venv/.ready-rivals
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null && touch $@; \
 	else echo "not installed, some tests will be skipped:$$missing" >&2; fi
 
+# The FinOps Foundation's validator of FOCUS 1.2 wants Python 3.12 and an older numpy: an environment of its own.
+# Where there is no such Python, on PATH or among pyenv's, the test that runs it is skipped and listed at the end.
+.venv/.ready-focus: | .venv/bin/python
+	@for p in python3.12 "$$(pyenv root 2>/dev/null)"/versions/3.12*/bin/python3; do \
+		"$$p" -c 'import ensurepip, venv' 2>/dev/null || continue; \
+		"$$p" -m venv .venv/oracles/focus && .venv/oracles/focus/bin/python -m pip install \
+			--disable-pip-version-check --quiet focus-validator==2.2.1 'pyarrow<22' && touch $@; exit; \
+	done; echo "no Python 3.12, some tests will be skipped: they run focus-validator" >&2
+
 .venv/.ready-bench: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable '.[bench]'
 	@touch $@ .venv/.ready
@@ -71,4 +80,8 @@ bench: .venv/.ready-bench .venv/.ready-rivals
 .venv/.ready-rivals: | .venv/bin/python
 	"$(PYTHON)" -m venv .venv/rivals/cloudkitty
 	.venv/rivals/cloudkitty/bin/python -m pip install --disable-pip-version-check --quiet cloudkitty==25.0.0
+	"$(PYTHON)" -m venv .venv/rivals/blazar
+	.venv/rivals/blazar/bin/python -m pip install --disable-pip-version-check --quiet blazar==18.0.0
+	"$(PYTHON)" -m venv .venv/rivals/ortools
+	.venv/rivals/ortools/bin/python -m pip install --disable-pip-version-check --quiet ortools==9.15.6755 scipy==1.17.1
 	@touch $@

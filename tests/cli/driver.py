@@ -56,5 +56,7 @@ def prepare(how: str, count: int) -> None:
 
 
 if __name__ == "__main__":
+    # a shell that starts this in the background has it ignore Ctrl-C, and children inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     prepare(sys.argv[1], int(sys.argv[2]))
     main(sys.argv[3:])

@@ -36,10 +36,11 @@ READING: list[tuple[tuple[str, ...], str, str]] = [
 def test_every_command_of_the_program_is_called_in_these_tests() -> None:
     named = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
     assert named == {
-        "apply", "approve", "init", "nodes", "place", "plan", "proposed", "rebuild", "record", "report",
-        "run", "shortfall", "status", "tell", "tick", "verify",
+        "apply", "approve", "forecast", "headroom", "horizon", "init", "nodes", "place", "plan", "proposed",
+        "rebuild", "record", "report", "run", "sellable", "shortfall", "status", "stress", "tell", "tick",
+        "verify", "whatif",
     }  # fmt: skip
-    groups = {"agreement", "deals", "import", "invoice", "ledger", "node", "statement", "usage"}
+    groups = {"agreement", "deals", "import", "invoice", "ledger", "node", "recall", "statement", "usage"}
     assert {group.name for group in app.registered_groups} == groups
 
 

@@ -15,6 +15,7 @@ import pytest
 from offtake.base.money import Money, share_of
 from offtake.base.months import plus_days, plus_months
 from offtake.billing.document import Open, apply_payment
+from offtake.metering.tres import Combination, billing_units
 from offtake.rating.rate import differences
 from offtake.workflows.suppose import charges_of
 
@@ -305,6 +306,19 @@ def test_g38_a_prepaid_balance_is_drawn_by_what_was_used() -> None:
 
 
 UPTIME = [("0.9999", 0), ("0.9998", 10), ("0.99", 10), ("0.9899", 30), ("0.95", 30), ("0.9499", 100)]
+
+
+@pytest.mark.parametrize(
+    ("held", "combination", "units"),
+    [
+        ("cpu=1,mem=8G", Combination.SUM, 3),
+        ("cpu=1,mem=8G,license/a=1", Combination.SUM, 4),
+        ("cpu=1,mem=8G", Combination.MAX, 2),
+    ],
+)
+def test_g39_weighted_resources(held: str, combination: Combination, units: int) -> None:
+    weights = "CPU=1.0,Mem=0.25G,GRES/gpu=2.0,license/a=1.5"
+    assert billing_units(held, weights, combination) == units
 
 
 @pytest.mark.parametrize(("uptime", "credit"), UPTIME)

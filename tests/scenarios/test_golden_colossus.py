@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from offtake.base.money import Money, total
-from offtake.base.months import Month
+from offtake.base.months import Month, local_midnight
+from offtake.base.time import DAY_S, Interval
 from offtake.formats.folder import load_folder
 from offtake.ledger.model import trial_balance
 from offtake.sim.run import RunResult, Simulation
 from offtake.workflows.book import Book
+from offtake.workflows.capacity import Question, Selling, sellable_in
 from offtake.workflows.state import balances, month_key
 from offtake.workflows.view import agreement_of, open_documents
 from tests.house.project import ROOT
@@ -165,3 +169,19 @@ def test_a_rerun_finds_nothing_left_to_do(run: Run, tmp_path: Path) -> None:
     assert again.check() is None
     assert again.run().facts == 0
     assert run.book.state.head == head
+
+
+def test_shorter_notice_sells_more_of_what_colossus_has_to_spare(run: Run) -> None:
+    """Half a year from June 2027 on Colossus II: own demand drawn 200 times from its declared generators."""
+    zone = "America/Chicago"
+    window = Interval(local_midnight(date(2027, 6, 1), zone), local_midnight(date(2027, 11, 30), zone))
+    pools = ("c2-gb200", "c2-gb300-a", "c2-gb300-b")
+    notices = (90 * DAY_S, 30 * DAY_S, 7 * DAY_S, 120)
+    found = sellable_in(run.book, Question(window=window, pools=pools, notices=notices))
+    assert isinstance(found, Selling)
+    sold = [one.amount.firm + one.amount.recallable for one in found.at]
+    assert (found.at[0].amount.firm, sold) == (6_408, [24_696, 38_736, 40_896, 45_576])
+    assert {sum((o.amount.firm, o.amount.recallable, o.amount.interruptible)) for o in found.at} == {45_576}
+    shares = [one.recalled_share for one in found.at]
+    assert shares == sorted(shares)
+    assert shares[-1] < Fraction(1, 10)

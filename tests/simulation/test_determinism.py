@@ -37,7 +37,8 @@ def test_the_small_business_meets_a_fact_of_every_kind(tmp_path: Path) -> None:
     # these need a second folder: see tests/workflows
     second = {"agreement.amended", "demand.withdrawn", "agreement.trued_up", "month.resettled"}
     second |= {"event.proposed", "proposal.decided", "credit.issued", "series.published", "usage.ingested"}
-    second |= {"statement.committed", "period.closed", "webhook.sent"}
+    second |= {"node.failed", "node.restored", "node.sanitised", "nodes.assigned"}
+    second |= {"statement.committed", "period.closed", "webhook.sent", "document.sent", "recall.planned"}
     assert set(KINDS) - set(kinds) - second <= set(BY_KIND) - {
         "notice.given",
         "election.made",

@@ -134,3 +134,29 @@ def test_a_change_of_terms_catches_up(tmp_path: Path) -> None:
     # the agreement has ended: what was recognised is what was billed
     assert w.balance("assets.contract.deal") == 0
     w.book.close()
+
+
+@pytest.mark.parametrize(
+    ("ahead", "interest", "released"),
+    [
+        (0, [300_000, 202_000, 102_010], [100_000, 201_000, 303_010]),
+        (2, [909_030, 206_060, 104_060], [303_010, 406_040, 510_100]),
+    ],
+)
+def test_a_prepayment_that_finances_the_operator_bears_interest(
+    tmp_path: Path, ahead: int, interest: list[int], released: list[int]
+) -> None:
+    """1 % a month on 300,000, a third of it drawn in each month; what accrues is revenue in the end."""
+    fee = '[monthly_fee]\namount = 100_000\nfirst = "2026-02"\nlast = "2026-08"\n'
+    paid = f"[prepayment]\namount = 300_000\nmonths_before_start = {ahead}\n"
+    judged = '[recognition]\nfinancing = true\nfinancing_rate = 0.12\nbecause = "paid a year ahead"\n'
+    w = live(tmp_path, fee, paid, judged)
+    for n, month in enumerate((3, 4, 5, 6)):
+        through(w, month)
+        assert w.balance("expenses.interest.deal") == sum(interest[: n + 1])
+        assert -w.balance("income.financing.deal") == sum(released[: n + 1])
+        assert -w.balance("liabilities.accreted.deal") == sum(interest[: n + 1]) - sum(released[: n + 1])
+    assert sum(interest) == sum(released)
+    assert w.balance("liabilities.prepaid.deal") == 0
+    assert w.balance("income.fees.deal") == -4 * 10_000_000
+    w.book.close()

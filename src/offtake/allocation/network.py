@@ -60,7 +60,7 @@ def network_of(claims: Sequence[Claim], pools: Sequence[Supply]) -> Network:
     index = {pool.id: p for p, pool in enumerate(pools)}
     eligible = [[index[pool] for pool in claim.pools] for claim in claims]
     sizes = [pool.gpus_per_node for pool in pools]
-    units = _units(eligible, sizes)
+    units = units_of(eligible, sizes)
     node_units = tuple(size // unit for size, unit in zip(sizes, units, strict=True))
     return Network(
         n_claims=len(claims),
@@ -74,7 +74,7 @@ def network_of(claims: Sequence[Claim], pools: Sequence[Supply]) -> Network:
     )
 
 
-def _units(eligible: Sequence[Sequence[int]], sizes: Sequence[int]) -> list[int]:
+def units_of(eligible: Sequence[Sequence[int]], sizes: Sequence[int]) -> list[int]:
     """GPUs in one unit, for each pool: the greatest common divisor over the pool's component."""
     component = list(range(len(sizes)))
     for arcs in eligible:

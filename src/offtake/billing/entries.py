@@ -89,6 +89,28 @@ def entry_for_straight_line(agreement: str, month: Month, at: int, ahead: Money)
     return entry(f"{agreement}/{month}/straight-line", at, f"{agreement}: {month} on the straight line", legs)
 
 
+def prepaid(agreement: str) -> str:
+    """Money paid before it is earned."""
+    return f"liabilities.prepaid.{agreement}"
+
+
+def accreted(agreement: str) -> str:
+    """Interest on money paid before it is earned: owed in service, like the money itself."""
+    return f"liabilities.accreted.{agreement}"
+
+
+def entry_for_financing(agreement: str, month: Month, at: int, *, interest: Money, released: Money) -> Entry:
+    """Interest that accrues on a prepayment, and what of all of it becomes revenue with what is drawn."""
+    legs = [
+        (f"expenses.interest.{agreement}", interest),
+        (accreted(agreement), released - interest),
+        (f"income.financing.{agreement}", -released),
+    ]
+    return entry(
+        f"{agreement}/{month}/financing", at, f"{agreement}: {month} financed by its prepayment", legs
+    )
+
+
 def entry_for_month(doc: Document, at: int) -> Entry:
     """The fees of a month billed in advance are earned when it has ended."""
     fees = _of_kind(doc, Kind.FEE)

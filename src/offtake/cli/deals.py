@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,12 +15,17 @@ from rich.console import Console
 from offtake.agreements.measures import Measure, Measures, Span, measures, refused_beside
 from offtake.agreements.model import Agreement
 from offtake.agreements.terms import Denominator, Figure, HoursConvention
+from offtake.allocation.stays import SCALE
+from offtake.allocation.together import Against, Decision, Displaced
 from offtake.base.errors import BadInput, Problem
 from offtake.base.money import Money, round_rate
 from offtake.base.outcome import Refused
-from offtake.cli.options import Json
+from offtake.base.time import HOUR_S, format_instant
+from offtake.cli.options import BookDirectory, Json, RefusedByRule, opened, wall_clock
 from offtake.cli.show import emit, money, percent, table
 from offtake.formats.agreement import parse_agreement
+from offtake.workflows.capacity import FREELY, choose_in
+from offtake.workflows.state import is_simulated
 
 app = typer.Typer(help="Deals: a library of agreements side by side.", no_args_is_help=True)
 
@@ -45,6 +51,125 @@ def compare(
     if chart is not None:
         _draw_chart(found, notes, chart)
     emit(json_, _plain(found, notes), lambda out: _draw(out, found, notes))
+
+
+class Resets(StrEnum):
+    """How often claims may be placed anew."""
+
+    NEVER = "never"
+    YEARLY = "yearly"
+    QUARTERLY = "quarterly"
+    MONTHLY = "monthly"
+    FREELY = FREELY
+
+
+@app.command()
+def choose(
+    book: BookDirectory,
+    path: Annotated[
+        list[Path], typer.Argument(metavar="FILE|FOLDER...", help="Agreements that are offered.")
+    ],
+    whole: Annotated[
+        list[str] | None,
+        typer.Option("--whole", metavar="ID", help="Each tranche of this one must run in one pool."),
+    ] = None,
+    resets: Annotated[Resets, typer.Option(help="How often claims may be placed anew.")] = Resets.NEVER,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Stop solving after so long.")] = 60.0,
+    json_: Json = False,
+) -> None:
+    """Which of some offered agreements to accept together, where they go, and why not the others."""
+    offered = _load(path)
+    with opened(book) as target:
+        now = target.state.now if is_simulated(target.state) else max(target.state.now, wall_clock())
+        answer = choose_in(target, offered, now, whole=whole or (), resets=resets, seconds=seconds)
+    if isinstance(answer, Refused):
+        raise RefusedByRule(answer)
+    plain = _chosen_plain(*answer, offered[0].currency)
+    emit(json_, plain, lambda out: _draw_chosen(out, plain))
+
+
+def _chosen_plain(found: Decision, notes: tuple[str, ...], currency: str) -> dict[str, Any]:
+    times = [format_instant(at) for at in found.times.tolist()]
+    places: dict[str, list[dict[str, Any]]] = {}
+    for claim, pool, first, last, gpus in found.runs.tolist():
+        places.setdefault(found.claims[claim], []).append(
+            {"pool": found.pools[pool], "from": times[first], "to": times[last], "gpus": gpus}
+        )
+    return {
+        "accepted": list(found.accepted),
+        "worth": _major(found.objective),
+        "bound": _major(found.bound),
+        "gap": str(round_rate(found.gap, 6)),
+        "currency": currency,
+        "places": places,
+        "rejected": {
+            one.id: {
+                "why": str(one.why),
+                "loss": _major(one.loss),
+                "lacking": [
+                    {
+                        "from": format_instant(lack.interval.start),
+                        "to": format_instant(lack.interval.end),
+                        "pool": lack.pool,
+                        "gpus": lack.gpus,
+                    }
+                    for lack in one.short
+                ],
+                "displaces": _gpu_hours(one.displaces),
+            }
+            for one in found.rejected
+        },
+        "already_short": _gpu_hours(found.already_short),
+        "notes": list(notes),
+    }
+
+
+def _major(worth: int) -> str:
+    return str(round_rate(Fraction(worth, SCALE), 2))
+
+
+def _gpu_hours(lost: Sequence[Displaced]) -> dict[str, int]:
+    return {one.claim: one.gpu_seconds // HOUR_S for one in lost}
+
+
+def _draw_chosen(out: Console, plain: dict[str, Any]) -> None:
+    out.print(f"Accept {', '.join(plain['accepted']) or 'none of them'}.")
+    for claim, places in plain["places"].items():
+        if claim.partition("/")[0] in plain["accepted"]:
+            where = [f"{p['gpus']:,} on {p['pool']} from {p['from'][:10]} to {p['to'][:10]}" for p in places]
+            out.print(f"  {claim}: {_few(where)}")
+    for id_, one in plain["rejected"].items():
+        out.print(f"Not {id_}: {_WHY[one['why']]}.")
+        if one["lacking"]:
+            rows = [
+                f"{p['gpus']:,} on {p['pool']} from {p['from'][:10]} to {p['to'][:10]}"
+                for p in one["lacking"]
+            ]
+            out.print(f"  beside them GPUs would be lacking: {_few(rows)}")
+        if one["displaces"]:
+            rows = [f"{claim} {hours:,} GPU-hours" for claim, hours in one["displaces"].items()]
+            out.print(f"  it would take from {_few(rows)}: {one['loss']} {plain['currency']} less, at least")
+    for claim, hours in plain["already_short"].items():
+        out.print(f"Short whatever is accepted: {claim}, {hours:,} GPU-hours.")
+    out.print(
+        f"With what the book has, worth {plain['worth']} {plain['currency']}; "
+        f"no choice is worth more than {plain['bound']}."
+    )
+    for note in plain["notes"]:
+        out.print(f"* {note}")
+
+
+_WHY = {
+    Against.NO_ROOM: "it doesn't fit beside firm claims",
+    Against.WORTH_LESS: "what would have to give way is worth more",
+    Against.NO_GAIN: "what would have to give way is worth as much, or it would run on parts of nodes",
+    Against.NOT_PROVED: "whether it is worth more wasn't settled in time",
+}
+
+
+def _few(said: Sequence[str], most: int = 3) -> str:
+    more = [f"{len(said) - most} more"] if len(said) > most else []
+    return ", ".join([*said[:most], *more])
 
 
 Notes = dict[Measure, list[Refused | None]]

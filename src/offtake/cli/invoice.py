@@ -26,6 +26,7 @@ from offtake.cli.options import (
 from offtake.cli.show import day, emit, money, table
 from offtake.formats.bank import read_bank
 from offtake.formats.files import disk_errors, write_whole
+from offtake.formats.focus import FocusVersion
 from offtake.formats.pdf import render_document
 from offtake.store.fact import Recorded
 from offtake.workflows.book import Book
@@ -173,17 +174,21 @@ def _find(book: Book, number: str) -> Document:
 @app.command()
 def focus(
     book: BookDirectory,
-    out: Annotated[Path, typer.Option("--out", help="Directory to write the four datasets into.")],
+    out: Annotated[Path, typer.Option("--out", help="Directory to write the datasets into.")],
+    version: Annotated[
+        FocusVersion,
+        typer.Option("--version", help="1.4, four datasets, when left out; 1.2 is cost and usage."),
+    ] = FocusVersion.V1_4,
     agreement: Annotated[
         list[str] | None, typer.Option("--agreement", help="Only this one; may be repeated.")
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Write everything billed as a FOCUS 1.4 bundle for FinOps tools."""
+    """Write everything billed as FOCUS for FinOps tools: the bundle of 1.4, or the file of 1.2."""
     with opened(book) as target:
         for one in agreement or ():
             check_agreement_known(target, one)
-        files = focus_of(target, agreement or ()).files()
+        files = focus_of(target, agreement or ()).files(version)
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():

@@ -62,8 +62,7 @@ def record(
         raise BadInput([Problem(where=str(file), code="unreadable", message=str(error))]) from error
     with opened(book) as target:
         state = target.state
-        if is_simulated(state):
-            raise RefusedByRule(_simulated(book))
+        refuse_simulated(target, book)
         now = wall_clock()
         agreements = {id_: signed_agreement(state, id_) for id_ in agreement_ids(state)}
         scenario = parse_scenario(text, str(file), fleet_of(state), agreements)
@@ -136,8 +135,7 @@ def approve(
 ) -> None:
     """Approve what somebody else proposed, so that it counts; or reject it."""
     with opened(book) as target:
-        if is_simulated(target.state):
-            raise RefusedByRule(_simulated(book))
+        refuse_simulated(target, book)
         outcome = decide(target, proposal, wall_clock(), who, approved=not reject)
     if isinstance(outcome, Refused):
         raise RefusedByRule(outcome)
@@ -153,8 +151,7 @@ def tell(
     """Tell other programs what changed: signed webhooks, in order, from where the last telling stopped."""
     endpoints = read_endpoints(config)
     with opened(book) as target:
-        if is_simulated(target.state):
-            raise RefusedByRule(_simulated(book))
+        refuse_simulated(target, book)
         found = {
             endpoint.name: tell_one(target, endpoint, partial(deliver, endpoint.url, secret), wall_clock())
             for endpoint, secret in endpoints
@@ -170,11 +167,15 @@ def tell(
         raise typer.Exit(1)
 
 
-def _simulated(book: Path) -> Refused:
-    return Refused(
-        code="simulated_book",
-        sentence=f"the book in {book} was made by a simulation; nothing real belongs in it",
-    )
+def refuse_simulated(book: Book, directory: Path) -> None:
+    """Nothing real is recorded in a book that a simulation made.
+
+    Raises:
+        RefusedByRule: `simulated_book`.
+    """
+    if is_simulated(book.state):
+        sentence = f"the book in {directory} was made by a simulation; nothing real belongs in it"
+        raise RefusedByRule(Refused(code="simulated_book", sentence=sentence))
 
 
 def _refuse_future(found: tuple[Happening, ...], now: int) -> None:
@@ -217,8 +218,7 @@ def _draw(out: Console, rows: list[dict[str, Any]]) -> None:
 def tick(book: BookDirectory, json_: Json = False) -> None:
     """Decide what is due now: allocation, settled months, invoices, payments. Twice changes nothing."""
     with opened(book) as target:
-        if is_simulated(target.state):
-            raise RefusedByRule(_simulated(book))
+        refuse_simulated(target, book)
         recorded = decide_all(target, wall_clock())
     rows = [{"seq": item.seq, "kind": item.fact.kind, "id": item.fact.id} for item in recorded]
 

@@ -20,14 +20,18 @@ from offtake.base.errors import BadInput, Broken, OfftakeError
 from offtake.cli import (
     agreement,
     books,
+    capacity,
     deals,
+    forecast,
     importing,
     invoice,
     ledger,
     live,
     nodes,
+    recall,
     run,
     statement,
+    stress,
     usage,
 )
 from offtake.cli.options import RefusedByRule
@@ -46,6 +50,9 @@ app = typer.Typer(
 books.add_to(app)
 run.add_to(app)
 live.add_to(app)
+capacity.add_to(app)
+forecast.add_to(app)
+stress.add_to(app)
 nodes.add_to(app)
 app.add_typer(agreement.app, name="agreement")
 app.add_typer(deals.app, name="deals")
@@ -53,6 +60,7 @@ app.add_typer(invoice.app, name="invoice")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(importing.app, name="import")
 app.add_typer(usage.app, name="usage")
+app.add_typer(recall.app, name="recall")
 app.add_typer(statement.app, name="statement")
 app.add_typer(nodes.app, name="node")
 

@@ -1,9 +1,10 @@
 """FOCUS 1.4 for FinOps tools: Cost and Usage, Contract Commitment, Billing Period, Invoice Detail.
 
-Source: the FOCUS 1.4 specification. A fee for committed capacity is a purchase that costs nothing by itself
+Source: the FOCUS specification. A fee for committed capacity is a purchase that costs nothing by itself
 (`EffectiveCost` 0); what it paid for stands in rows that bill nothing: the part that was used, and the part
 that wasn't. A correction keeps its service period and stands in the billing period in which it was issued.
 FOCUS has no columns for notice, recall or service levels: they are `x_` columns of the contract commitment.
+FOCUS 1.2 is the same rows of Cost and Usage under the names of that version.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
@@ -30,7 +32,13 @@ from offtake.base.time import Interval, format_instant
 from offtake.billing.document import Document
 from offtake.rating.model import Charge, Kind
 
-VERSION = "1.4"
+
+class FocusVersion(StrEnum):
+    """Versions of FOCUS that are written."""
+
+    V1_2 = "1.2"
+    V1_4 = "1.4"
+
 
 CATEGORY = {
     Kind.FEE: "Purchase",
@@ -86,6 +94,25 @@ INVOICE_DETAIL = (
     "InvoiceIssueStatus", "InvoiceIssuerName", "PaymentDueDate", "PaymentTerms", "ReferenceInvoiceId",
 )  # fmt: skip
 
+IN_1_2 = {
+    "ContractApplied": ("x_ContractApplied",),
+    "HostProviderName": (),
+    "InvoiceDetailId": ("x_InvoiceDetailId",),
+    "ServiceProviderName": ("ProviderName", "PublisherName"),
+}
+"""Columns of Cost and Usage that 1.2 doesn't have, and what stands there for them; the others are the same.
+
+A contract is none of 1.2's commitment discounts: those can be bought by anybody, without one.
+"""
+
+COST_AND_USAGE_1_2 = tuple(
+    sorted(
+        ["CommitmentDiscountStatus", *(new for old in COST_AND_USAGE for new in IN_1_2.get(old, (old,)))],
+        key=lambda name: (name.startswith("x_"), name),
+    )
+)
+"""`CommitmentDiscountStatus` stays empty; it is there because 1.2's rule of `ConsumedQuantity` reads it."""
+
 Row = dict[str, str]
 
 
@@ -113,8 +140,11 @@ class Bundle:
     billing_period: tuple[Row, ...]
     invoice_detail: tuple[Row, ...]
 
-    def files(self) -> dict[str, str]:
-        """Each dataset as CSV, by file name."""
+    def files(self, version: FocusVersion = FocusVersion.V1_4) -> dict[str, str]:
+        """Each dataset as CSV, by file name; of 1.2 there is Cost and Usage alone."""
+        if version is FocusVersion.V1_2:
+            rows = (_in_1_2(row) for row in self.cost_and_usage)
+            return {"focus_1_2_cost_and_usage.csv": _csv(COST_AND_USAGE_1_2, rows)}
         return {
             "focus_1_4_cost_and_usage.csv": _csv(COST_AND_USAGE, self.cost_and_usage),
             "focus_1_4_contract_commitment.csv": _csv(CONTRACT_COMMITMENT, self.contract_commitment),
@@ -135,6 +165,7 @@ def focus_bundle(billed: Iterable[Billed], *, at: int) -> Bundle:
     details: list[Row] = []
     periods: dict[tuple[str, str, str], Row] = {}
     for one in known:
+        before = len(rows)
         for doc in one.documents:
             period = _billing_period(one.agreement, doc)
             own = list(_lines(one, doc, period))
@@ -142,12 +173,27 @@ def focus_bundle(billed: Iterable[Billed], *, at: int) -> Bundle:
             details += _details(one.agreement, doc, own)
             row = _period_row(doc, period, at)
             periods[row["InvoiceIssuerName"], row["BillingPeriodStart"], row["BillingPeriodEnd"]] = row
+        _consume_once(rows[before:])
     return Bundle(
         cost_and_usage=tuple(rows),
         contract_commitment=tuple(_commitment(one, at) for one in known),
         billing_period=tuple(periods[key] for key in sorted(periods)),
         invoice_detail=tuple(details),
     )
+
+
+def _consume_once(rows: Sequence[Row]) -> None:
+    """A month's consumption stands once: on its used capacity, or else on its first charge for use."""
+    seen: set[str] = set()
+    for row in sorted(rows, key=lambda row: row.get("CapacityReservationStatus") != "Used"):
+        if row.get("ConsumedQuantity"):
+            if row["ChargePeriodStart"] in seen:
+                row["ConsumedQuantity"] = "0.000000"
+            seen.add(row["ChargePeriodStart"])
+
+
+def _in_1_2(row: Row) -> Row:
+    return {new: value for old, value in row.items() for new in IN_1_2.get(old, (old,))}
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Row]) -> str:
@@ -225,11 +271,11 @@ def _line(one: Billed, doc: Document, line: Charge) -> Row:
         "ChargePeriodStart": format_instant(month.start),
         "ChargePeriodEnd": format_instant(month.end),
         "InvoiceDetailId": _detail_id(doc, line),
-        "SkuId": line.clause.partition("[")[0],
-        "SkuMeter": "GPU capacity",
         "x_Clause": line.clause,
         "x_Assumed": ", ".join(line.assumed),
     }
+    if line.kind is not Kind.TAX:
+        row |= {"SkuId": line.clause.partition("[")[0], "SkuMeter": "GPU capacity"}
     if line.kind in (Kind.FEE, Kind.USAGE, Kind.PASS_THROUGH, Kind.PREPAYMENT):
         row |= {"PricingCategory": "Committed" if line.kind is Kind.FEE else "Standard"}
         row |= {"PricingQuantity": "1.0", "PricingUnit": "Months" if line.kind is Kind.FEE else "Units"}

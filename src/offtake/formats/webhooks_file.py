@@ -16,9 +16,9 @@ from offtake.formats.toml import parse_toml, read, unwrap
 
 TOLD = (
     "document.issued", "document.sent", "payment.received", "document.disputed", "document.written_off",
-    "credit.granted", "month.settled", "month.resettled", "notice.given", "recall.noticed", "recall.ended",
-    "agreement.signed", "agreement.amended", "event.proposed", "proposal.decided", "statement.committed",
-    "period.closed", "outage.reported", "delivery.tested", "usage.ingested",
+    "credit.granted", "month.settled", "month.resettled", "notice.given", "recall.planned", "recall.noticed",
+    "recall.ended", "agreement.signed", "agreement.amended", "event.proposed", "proposal.decided",
+    "statement.committed", "period.closed", "outage.reported", "delivery.tested", "usage.ingested",
 )  # fmt: skip
 """Kinds of fact that can be told; the others are the book's own bookkeeping."""
 

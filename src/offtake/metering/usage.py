@@ -60,7 +60,7 @@ class UsageRules:
     Units: seconds.
 
     Attributes:
-        late_window_s: a reading that began longer ago than this isn't accepted any more.
+        late_window_s: a reading that ended longer ago than this isn't accepted any more.
         future_tolerance_s: how far beyond the clock a reading may end.
 
     Source: 35 days and five minutes are Stripe's bounds for meter events.
@@ -75,7 +75,7 @@ REASONS = {
     "unknown_kind": "its kind isn't one of allocation, gauge, power, health",
     "end_before_start": "its end isn't after its start",
     "no_quantity": "its value isn't more than nothing",
-    "too_old": "it began before the late window",
+    "too_old": "it ended before the late window",
     "future": "it ends in the future",
     "unknown_pool": "the fleet has no such pool",
     "settled": "it begins in a month that is settled for an agreement; grant a credit for it instead",

@@ -86,7 +86,7 @@ def quote(agreement: Agreement, event: Event, supposed: Supposed | None = None) 
         return effective
     decided = after_events(agreement, [event])
     known = supposed or Supposed()
-    before, after = _charges(agreement, known), _charges(decided, known)
+    before, after = term_charges(agreement, known), term_charges(decided, known)
     differing = _differing(before, after)
     months = tuple(
         QuotedMonth(
@@ -112,7 +112,13 @@ def quote(agreement: Agreement, event: Event, supposed: Supposed | None = None) 
     )
 
 
-def _charges(agreement: Agreement, supposed: Supposed) -> tuple[Charge, ...]:
+def paid_in_all(agreement: Agreement) -> Money:
+    """What the offtaker pays over the term, everything delivered and taken in full."""
+    return Money(sum(c.amount.minor for c in term_charges(agreement, Supposed())), agreement.currency)
+
+
+def term_charges(agreement: Agreement, supposed: Supposed) -> tuple[Charge, ...]:
+    """Every charge of the term as it is supposed to go; what nobody tendered counts as accepted."""
     billed = unaccepted_unpaid(agreement, but=waiting(agreement))
     facts = supposed_months(billed, supposed, first_month(billed), last_month(billed))
     return tuple(charge for _, rated in rate_term(billed, facts) for charge in rated.charges)
@@ -209,7 +215,7 @@ def _for_convenience(agreement: Agreement, on: date) -> Iterator[Exit]:
 
 
 def _exit(agreement: Agreement, path: str, side: Side, on: date, priced: Quote) -> Exit:
-    after = _charges(after_events(agreement, [priced.event]), Supposed())
+    after = term_charges(after_events(agreement, [priced.event]), Supposed())
     month, money = month_of_date(on), agreement.currency
     owed = [c for c in after if c.month >= month]
     return Exit(

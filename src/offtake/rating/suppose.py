@@ -73,11 +73,19 @@ def supposed_months(
     agreement: Agreement, supposed: Supposed, first: Month, last: Month
 ) -> Iterator[MonthFacts]:
     """The facts of every month from first to last, delivered and taken in full where nothing else is said."""
+    back = recalled(agreement)
+    curves = {
+        tranche.id: (entitlement(agreement, tranche).value, back.get(tranche.id, Curve.zero()))
+        for tranche in agreement.tranches
+    }
     for month in months_through(first, last):
         own = [s for s in supposed.months if s.month == month]
         yield MonthFacts(
             month=month,
-            tranches={t.id: _tranche(agreement, month, t, own, supposed) for t in agreement.tranches},
+            tranches={
+                t.id: _tranche(agreement, t, curves[t.id], months=own, month=month, supposed=supposed)
+                for t in agreement.tranches
+            },
             energy_wh=sum(s.energy_wh for s in own),
             unsold={pool: round_fraction(gpu_h * HOUR_S) for s in own for pool, gpu_h in s.unsold.items()},
             paid=tuple(paid for paid in supposed.paid if _month(paid) == month),
@@ -90,14 +98,17 @@ def _month(paid: Paid) -> Month:
 
 def _tranche(
     agreement: Agreement,
-    month: Month,
     tranche: Tranche,
+    curves: tuple[Curve, Curve],
+    *,
+    month: Month,
     months: Sequence[SupposedMonth],
     supposed: Supposed,
 ) -> TrancheFacts:
+    """A month of a tranche; `curves` are its entitlement and what is recalled of it."""
     period = agreement.month(month)
-    owed = entitlement(agreement, tranche).value.restrict(period)
-    back = minimum(recalled(agreement).get(tranche.id, Curve.zero()), owed)
+    owed = curves[0].restrict(period)
+    back = minimum(curves[1], owed)
     here = owed - back
     out = Curve.zero()
     by: dict[str, Curve] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from offtake.claims.derive import oversold
 from offtake.claims.model import Claim
 from offtake.formats.demand import Demand
 from offtake.formats.folder import Folder
+from offtake.formats.plain import to_plain
 from offtake.store.fact import Fact, Recorded
 from offtake.store.lake import Columns
 from offtake.workflows.allocate import supplies_of
@@ -157,6 +159,15 @@ def _demands(book: OpenBook, folder: Folder, now: int) -> Iterable[Fact]:
         }
         if declaration.transfer_price is not None:
             body["transfer_price"] = str(declaration.transfer_price)
+        model = declaration.training or declaration.inference
+        if model is not None:
+            kind = "training" if declaration.training is not None else "inference"
+            window = folder.settings.window
+            body["model"] = {
+                kind: json.dumps(to_plain(model), sort_keys=True),
+                "start": window.start,
+                "end": window.end,
+            }
         if dict(book.state.body("demand", declaration.id) or {}) != body:
             yield Fact(
                 kind="demand.declared", id=declaration.id, effective_at=now, recorded_at=now, body=body

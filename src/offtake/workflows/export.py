@@ -12,7 +12,7 @@ from offtake.workflows.view import agreement_ids, agreement_of, document_of
 
 
 def focus_of(book: Book, agreements: Iterable[str] = ()) -> Bundle:
-    """FOCUS 1.4 of some agreements, of all of them when none is named."""
+    """FOCUS of some agreements, of all of them when none is named."""
     documents = [document_of(item.body) for _, item in sorted(book.kept("document").items())]
     settled = [item.body for item in book.kept("settled").values()]
     return focus_bundle(

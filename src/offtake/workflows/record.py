@@ -33,7 +33,9 @@ from offtake.workflows.view import (
     signed_agreement,
 )
 
-ONCE = ("readings.received", "payment.received", "series.published", Credit.KIND, WriteOff.KIND)
+ONCE = (
+    "readings.received", "payment.received", "series.published", "recall.planned", Credit.KIND, WriteOff.KIND,
+)  # fmt: skip
 """Kinds that are never superseded: the same id with another body is refused."""
 
 

@@ -19,10 +19,13 @@ from offtake.base.outcome import Refused
 from offtake.base.time import Interval
 from offtake.billing.document import Document, document, in_advance, payment_terms
 from offtake.billing.entries import (
+    accreted,
     contract_asset,
     entries_for_document,
+    entry_for_financing,
     entry_for_month,
     entry_for_straight_line,
+    prepaid,
 )  # fmt: skip
 from offtake.formats.plain import to_plain
 from offtake.ledger.model import Entry
@@ -35,7 +38,7 @@ from offtake.workflows.allocate import held_rows, short_rows
 from offtake.workflows.book import OpenBook
 from offtake.workflows.meter import readings_in
 from offtake.workflows.state import State, balances, carried_of, closed_until, month_key
-from offtake.workflows.usage_month import usage_in
+from offtake.workflows.usage_month import curves_in, usage_in
 from offtake.workflows.view import agreement_ids, agreement_of, document_of, outage_curves, signed_agreement
 
 
@@ -122,6 +125,19 @@ def measure(book: OpenBook, period: Interval, *, forgotten: bool = False) -> Mea
     )
 
 
+def taken_over_time(book: OpenBook, claims: Sequence[str], period: Interval) -> dict[str, Curve]:
+    """GPUs metered for some claims over time, from readings of either kind."""
+    batches = dict(book.state.of("batch")) | book.kept("old_batch")
+    curves = {
+        claim: take.curve
+        for claim, take in settle_take(readings_in(batches, book.lake, period), period).items()
+        if claim in claims
+    }
+    for claim, curve in curves_in(book, claims, period).items():
+        curves[claim] = curves.get(claim, Curve.zero()) + curve
+    return curves
+
+
 def _paid(book: OpenBook, period: Interval, *, forgotten: bool) -> dict[str, tuple[Paid, ...]]:
     """What was paid of documents in a period, by agreement."""
     items = dict(book.state.of("paid"))
@@ -194,6 +210,7 @@ def _settle(
     if any(charge.amount for charge in charges):
         yield from issue(state, agreement, month, charges, now=now)
     yield from _straight_line(state, agreement, month, now)
+    yield from _financed(state, agreement, month, charges, now)
 
 
 def _straight_line(state: State, agreement: Agreement, month: Month, now: int) -> Iterator[Fact]:
@@ -215,6 +232,45 @@ def _straight_line(state: State, agreement: Agreement, month: Month, now: int) -
     if ahead:
         at = agreement.month(month).end - 1
         yield posted(state, entry_for_straight_line(agreement.id, month, at, ahead), now)
+
+
+def _financed(
+    state: State, agreement: Agreement, month: Month, charges: Sequence[Charge], now: int
+) -> Iterator[Fact]:
+    """Where the accountants judged that a prepayment finances the operator, it bears interest by the month.
+
+    It is added to what is owed in service, and becomes revenue in proportion to what is drawn. The months
+    before the first of service are caught up with it.
+    """
+    judged = agreement.first_of(Recognition)
+    rate = None if judged is None else judged[1].financing_rate
+    if rate is None:
+        return
+    accounts = [(name, agreement.currency) for name in (prepaid(agreement.id), accreted(agreement.id))]
+    left, owed = (-balances(state, [account]).get(account, 0) for account in accounts)
+    drawn = -sum(charge.amount.minor for charge in charges if charge.kind is Kind.DRAWDOWN)
+    monthly = Fraction(rate) / 12
+
+    def interest_on(minor: int) -> int:
+        return share_of(Money(minor, agreement.currency), monthly, agreement.rounding).minor
+
+    accrued = 0
+    if month == first_month(agreement):
+        paid = {item.month: item.amount.minor for item in prepayment_schedule(agreement)}
+        held, early = 0, min(paid, default=month)
+        while early < month:
+            held += paid.get(early, 0)
+            accrued += interest_on(held + accrued)
+            early = early.plus(1)
+    accrued += interest_on(left + drawn + owed + accrued)
+    owed += accrued
+    released = owed * drawn // (left + drawn) if left else owed
+    if accrued or released:
+        one = entry_for_financing(
+            agreement.id, month, agreement.month(month).end - 1,
+            interest=Money(accrued, agreement.currency), released=Money(released, agreement.currency),
+        )  # fmt: skip
+        yield posted(state, one, now)
 
 
 def _count(first: Month, last: Month) -> int:

@@ -396,6 +396,7 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "statement.committed": _run,
     "event.proposed": _proposed,
     "proposal.decided": _decided,
+    "recall.planned": _item("recall_plan"),
 }
 
 KINDS = tuple(_PROJECTORS)

@@ -159,7 +159,7 @@ def _reasons(keyed: pa.Table, now: int, rules: UsageRules) -> pa.Array:
         "unknown_kind": pc.invert(pc.is_in(keyed["kind"], pa.array([str(k) for k in ReadingKind]))),
         "end_before_start": pc.less_equal(keyed["end"], keyed["start"]),
         "no_quantity": pc.less_equal(keyed["value"], 0),
-        "too_old": pc.less(keyed["start"], now - rules.late_window_s),
+        "too_old": pc.less(keyed["end"], now - rules.late_window_s),
         "future": pc.greater(keyed["end"], now + rules.future_tolerance_s),
     }
     found = pa.nulls(keyed.num_rows, pa.string())

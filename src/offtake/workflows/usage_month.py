@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from offtake.agreements.clauses.burst import Burst
@@ -42,10 +42,7 @@ def usage_in(book: OpenBook, period: Interval, *, forgotten: bool = False) -> Us
     Raises:
         BookCorrupt: for a part that isn't the one that was recorded.
     """
-    items = dict(book.state.of("usage_part"))
-    if forgotten:
-        items |= book.kept("old_usage_part")
-    parts = [part for _, item in sorted(items.items()) if _touches(part := part_of(item.body), period)]
+    parts = _parts(book, period, forgotten=forgotten)
     if not parts:
         return UsageOfPeriod()
     timed, plain, rounded = _claims(book)
@@ -56,6 +53,19 @@ def usage_in(book: OpenBook, period: Interval, *, forgotten: bool = False) -> Us
         curves=_curves(book, held, timed, period),
         energy_wh=_energy(book, power, period),
     )
+
+
+def curves_in(book: OpenBook, claims: Sequence[str], period: Interval) -> dict[str, Curve]:
+    """What some claims held over time, as accepted readings say; whatever their clauses ask."""
+    parts = _parts(book, period, forgotten=True)
+    return _curves(book, [part for part in parts if part.kind in HOLDING], list(claims), period)
+
+
+def _parts(book: OpenBook, period: Interval, *, forgotten: bool) -> list[PartManifest]:
+    items = dict(book.state.of("usage_part"))
+    if forgotten:
+        items |= book.kept("old_usage_part")
+    return [part for _, item in sorted(items.items()) if _touches(part := part_of(item.body), period)]
 
 
 def _touches(part: PartManifest, period: Interval) -> bool:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from annotated_types import Gt, Le
 
 from offtake.agreements.model import Agreement, Clause
 from offtake.base.errors import Problem
@@ -37,12 +40,14 @@ class Recognition(Clause):
             the term's months, as for take-or-pay capacity and for leases.
         lease: whether the agreement is, or holds, a lease; nothing when it isn't judged yet.
         financing: whether a prepayment finances the operator; nothing when it isn't judged yet.
+        financing_rate: the rate a year at which it does, as a fraction; interest accrues by the month on what
+            is prepaid, and becomes revenue as that is drawn.
         because: the reason for these judgements.
         judged_by: who decided.
         judged_on: when.
 
-    A lease is recognised on a straight line. That a prepayment finances the operator is recorded and
-    reported; no interest is accrued on it yet.
+    A lease is recognised on a straight line. Where a prepayment finances the operator, revenue is the cash
+    and the interest on it, and the interest is an expense.
 
     Source: ASC 606-10-25-3 and 25-4 (the enforceable term), 606-10-50-13 (the disclosure), 842-10-15 (what
     is a lease), 842-30-25 (straight-line income), 606-10-32-15 (financing).
@@ -53,6 +58,7 @@ class Recognition(Clause):
     method: Method = Method.AS_BILLED
     lease: bool | None = None
     financing: bool | None = None
+    financing_rate: Annotated[Decimal, Gt(0), Le(1)] | None = None
     because: str
     judged_by: str = ""
     judged_on: date | None = None
@@ -65,4 +71,11 @@ class Recognition(Clause):
                 code="contradiction",
                 message="a lease is recognised on a straight line",
                 remedy='write method = "straight_line"',
+            )
+        if bool(self.financing) != (self.financing_rate is not None):
+            yield Problem(
+                where=f"{path}.financing_rate",
+                code="contradiction",
+                message="a prepayment that finances the operator has a rate, and one that doesn't has none",
+                remedy="write financing = true and financing_rate = 0.06, or neither",
             )

@@ -90,7 +90,7 @@ class RecallNotice(Served):
 
     def _too_many(self, agreement: Agreement, clause: Recall, effective: date) -> Refused | None:
         own = gpus_of(agreement, agreement.tranche_of(self.tranche))
-        taken = self.gpus + _still_back(agreement, (self.tranche,), effective)
+        taken = self.gpus + still_back(agreement, (self.tranche,), effective)
         if taken > own:
             return Refused(
                 code="more_than_held",
@@ -98,7 +98,7 @@ class RecallNotice(Served):
                 f"it has {own:,}",
             )
         held = sum(gpus_of(agreement, t) for t in agreement.tranches if t.id in clause.tranches)
-        left = held - self.gpus - _still_back(agreement, clause.tranches, effective)
+        left = held - self.gpus - still_back(agreement, clause.tranches, effective)
         if left < clause.retained_gpus:
             return Refused(
                 code="retained",
@@ -145,7 +145,7 @@ class GiveBack(Event):
         clause = governing[1]
         if self.gpus <= 0 or self.gpus % clause.granularity_gpus:
             return _uneven(agreement, clause, self.gpus)
-        back = _still_back(agreement, (self.tranche,), self.given)
+        back = still_back(agreement, (self.tranche,), self.given)
         if self.gpus > back:
             return Refused(
                 code="not_recalled",
@@ -173,7 +173,7 @@ def _uneven(agreement: Agreement, clause: Recall, gpus: int) -> Refused:
     )
 
 
-def _still_back(agreement: Agreement, tranches: tuple[str, ...], on: date) -> int:
+def still_back(agreement: Agreement, tranches: tuple[str, ...], on: date) -> int:
     """GPUs of tranches that are recalled on a day or will be, less what has been given back by then."""
     taken = sum(e.gpus for e, _ in agreement.events_of(RecallNotice) if e.tranche in tranches)
     given = sum(e.gpus for e, d in agreement.events_of(GiveBack) if e.tranche in tranches and d <= on)

@@ -1,0 +1,174 @@
+"""How well forecasts held on what came later, against the plainest one there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offtake.forecast.model import LEAST, Model, Series, fitted
+
+Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """How one method did at one lead.
+
+    Attributes:
+        coverage: the share of forecasts whose band held what came.
+        width: mean width of the band, in GPUs.
+        pinball: mean loss of the band's two ends and the middle, in GPUs; lower is better.
+    """
+
+    coverage: float
+    width: float
+    pinball: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """How forecasts at a lead did on the part of a series that was held back from the fit.
+
+    Attributes:
+        lead: steps ahead.
+        forecasts: how many were made, one at each step.
+        windows: how many of the held-back part's stretches of that length don't overlap: as many independent
+            trials there are, however many forecasts.
+        ours: this method.
+        naive: the last value that is known of the same place in the season, with its own errors.
+    """
+
+    lead: int
+    forecasts: int
+    windows: int
+    ours: Held
+    naive: Held
+
+
+def backtest(series: Series, lead: int, *, learn: int, band: float = 0.9) -> Calibration:
+    """Forecast at a lead from every step of the held-back part, from what was known then.
+
+    Args:
+        series: the whole.
+        lead: steps ahead.
+        learn: steps at its beginning that the method is fitted to; the rest is held back.
+        band: share that the band should hold.
+
+    Raises:
+        ValueError: where no forecast can be made: for a series too short for the lead.
+    """
+    if not 0 < band < 1:
+        raise ValueError(f"a band holds a share between 0 and 1, not {band}")
+    model = fitted(series, learn)
+    origins = np.arange(2 * series.season, len(series.values) - lead)
+    ours, made = _held(series, origins, model.ahead(origins, lead)[:, -1], lead, learn=learn, band=band)
+    back = series.season * -(-lead // series.season)
+    known = origins[origins + lead >= back]
+    plain = series.values[known + lead - back].astype(np.float64)
+    naive, _ = _held(series, known, plain, lead, learn=learn, band=band)
+    windows = (len(series.values) - learn) // lead
+    return Calibration(lead=lead, forecasts=made, windows=windows, ours=ours, naive=naive)
+
+
+def _held(
+    series: Series, origins: Counts, point: Floats, lead: int, *, learn: int, band: float
+) -> tuple[Held, int]:
+    came = series.values[origins + lead].astype(np.float64)
+    errors = came - point
+    ends = np.array([(1 - band) / 2, 0.5, (1 + band) / 2])
+    inside, widths, losses = [], [], []
+    for i in np.flatnonzero(origins >= learn).tolist():
+        known = errors[origins + lead <= origins[i]]
+        if len(known) < LEAST:
+            continue
+        low, middle, high = point[i] + np.quantile(known, ends)
+        inside.append(low <= came[i] <= high)
+        widths.append(high - low)
+        off = came[i] - np.array([low, middle, high])
+        losses.append(float(np.maximum(ends * off, (ends - 1) * off).mean()))
+    if not inside:
+        need = 2 * series.season + 2 * lead + LEAST
+        raise ValueError(
+            f"{len(series.values)} steps, {learn} of them to learn from, are too few to test a lead of "
+            f"{lead}: it takes about {need}"
+        )
+    held = Held(coverage=float(np.mean(inside)), width=float(np.mean(widths)), pinball=float(np.mean(losses)))
+    return held, len(inside)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lent:
+    """What lending idle capacity out, to be recalled by notice, would have done.
+
+    Units: GPUs and steps; GPU-steps where it says so.
+
+    Attributes:
+        steps: how many.
+        own: GPU-steps of own use that ran.
+        lent: GPU-steps lent.
+        short: GPU-steps of own demand that found no room because of what was lent.
+        recalls: how many notices were given.
+        recalled: GPUs in all of them.
+        capacity: GPU-steps there were.
+    """
+
+    steps: int
+    own: int
+    lent: int
+    short: int
+    recalls: int
+    recalled: int
+    capacity: int
+
+
+def lend(
+    series: Series, capacity: int, *, notice: int, learn: int, confidence: float, every: int = 24
+) -> Lent:
+    """Lend what forecasts leave, step by step through the held-back part, and recall it by notice.
+
+    Every so many steps: what demand leaves at this share of the steps until a notice has run may be lent.
+    Where it is less than what is lent, the difference is recalled and comes back when the notice has run;
+    where it is more, more is lent, but not while a notice runs: nothing is lent, recalled and lent again.
+
+    Args:
+        series: own demand.
+        capacity: GPUs there are.
+        notice: steps from notice to return.
+        learn: steps the method is fitted to.
+        confidence: share of steps at which own demand should fit.
+        every: steps between decisions.
+
+    Raises:
+        ValueError: those of `Model.known`.
+    """
+    model = fitted(series, learn)
+    demand = np.minimum(series.values, capacity)
+    lent, back = 0, [0] * (len(demand) + notice + 1)
+    running_until, recalls, recalled, sum_lent, sum_short = -1, 0, 0, 0, 0
+    for t in range(learn, len(demand)):
+        lent -= back[t]
+        if (t - learn) % every == 0 and t > running_until:
+            spare = max(0, capacity - _most(model, t - 1, notice, confidence))
+            if spare < lent:
+                back[t + notice] = lent - spare
+                running_until, recalls, recalled = t + notice, recalls + 1, recalled + lent - spare
+            else:
+                lent = spare
+        sum_lent += lent
+        sum_short += max(0, int(demand[t]) + lent - capacity)
+    own = int(demand[learn:].sum()) - sum_short
+    steps = len(demand) - learn
+    return Lent(
+        steps=steps, own=own, lent=sum_lent, short=sum_short, recalls=recalls, recalled=recalled,
+        capacity=capacity * steps,
+    )  # fmt: skip
+
+
+def _most(model: Model, origin: int, notice: int, confidence: float) -> int:
+    """The demand that isn't exceeded at this share of the steps ahead, over all ways they may go."""
+    known = model.known(origin, notice)
+    ahead = (model.ahead(np.array([origin]), notice) + model.errors(known, notice)).ravel()
+    return int(np.ceil(np.quantile(ahead, confidence, method="inverted_cdf") - 1e-6))

@@ -1,0 +1,154 @@
+"""Demand as a level, a damped trend and a season, with the errors it made before.
+
+The point forecast is the Holt-Winters method as statsmodels has it: its smoothing is fitted once, and its
+state at any step depends on nothing later. What it can't know comes from its own record: the errors it made,
+from each earlier step on, over as long a way ahead. A path is today's forecast with one such run of errors
+added as a whole, so it wanders and jumps as demand did.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+LEAST = 24
+"""Runs of errors that a forecast needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Series:
+    """Demand step by step.
+
+    Attributes:
+        start: instant of the first step, in seconds UTC.
+        step_s: seconds of a step.
+        values: int64[n], GPUs.
+        season: steps after which the pattern comes again; a day of hours is 24.
+    """
+
+    start: int
+    step_s: int
+    values: Counts
+    season: int = 24
+
+    def __post_init__(self) -> None:
+        if len(self.values) and int(self.values.min()) < 0:
+            raise ValueError(f"{int(self.values.min())} GPUs: a demand isn't for fewer than none")
+        if self.season < 2:
+            raise ValueError(f"a season has two steps at least, not {self.season}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Model:
+    """States of a fitted method along a series.
+
+    Shapes: level, trend, season float64[n]: after each step.
+    """
+
+    series: Series
+    level: Floats
+    trend: Floats
+    season: Floats
+    damping: float
+
+    def ahead(self, origins: Counts, horizon: int) -> Floats:
+        """Point forecasts from some steps on.
+
+        Shapes: int64[O] to float64[O, H]: what is expected 1 to H steps after each origin, not below nothing.
+        """
+        steps = np.arange(1, horizon + 1)
+        gain = np.cumsum(self.damping**steps)
+        m = self.series.season
+        place = origins[:, np.newaxis] - m + 1 + (steps - 1) % m
+        level, trend = self.level[origins, np.newaxis], self.trend[origins, np.newaxis]
+        found: Floats = np.maximum(level + gain * trend + self.season[place], 0.0)
+        return found
+
+    def errors(self, origins: Counts, horizon: int) -> Floats:
+        """What came less what was expected, float64[O, H]."""
+        came = self.series.values[origins[:, np.newaxis] + np.arange(1, horizon + 1)]
+        found: Floats = came - self.ahead(origins, horizon)
+        return found
+
+    def known(self, origin: int, horizon: int) -> Counts:
+        """Earlier steps whose way ahead has wholly come about by an origin.
+
+        Raises:
+            ValueError: where they are fewer than `LEAST`.
+        """
+        first, last = 2 * self.series.season, origin - horizon
+        if last - first + 1 < LEAST:
+            need = 2 * self.series.season + horizon + LEAST
+            raise ValueError(
+                f"{origin + 1} steps are too few to look {horizon} ahead: it takes {need} to learn how wrong "
+                "such forecasts were"
+            )
+        return np.arange(first, last + 1)
+
+
+def fitted(series: Series, learn: int | None = None) -> Model:
+    """The method fitted to the first steps of a series, and its states along all of it.
+
+    Args:
+        series: at least two seasons and `LEAST` steps.
+        learn: steps that its smoothing is fitted to; all when left out.
+
+    Raises:
+        ValueError: for fewer steps.
+    """
+    count = len(series.values) if learn is None else learn
+    if count < 2 * series.season + LEAST:
+        raise ValueError(
+            f"{count} steps are too few: two seasons of {series.season} and {LEAST} more are needed"
+        )
+    from statsmodels.tsa.holtwinters import ExponentialSmoothing
+
+    values = series.values.astype(np.float64)
+    how = {
+        "trend": "add", "damped_trend": True, "seasonal": "add", "seasonal_periods": series.season,
+        "initialization_method": "heuristic",
+    }  # fmt: skip
+    with warnings.catch_warnings():
+        # a series that never moves leaves the optimiser nothing to do, and it says so
+        warnings.simplefilter("ignore")
+        found = ExponentialSmoothing(values[:count], **how).fit().params
+        along = ExponentialSmoothing(values, **how).fit(
+            smoothing_level=found["smoothing_level"],
+            smoothing_trend=found["smoothing_trend"],
+            smoothing_seasonal=found["smoothing_seasonal"],
+            damping_trend=found["damping_trend"],
+            optimized=False,
+        )
+    return Model(
+        series=series,
+        level=np.asarray(along.level),
+        trend=np.asarray(along.trend),
+        season=np.asarray(along.season),
+        damping=float(found["damping_trend"]),
+    )
+
+
+def paths(model: Model, horizon: int, count: int, rng: np.random.Generator) -> Counts:
+    """Ways in which demand may go on after the series' last step.
+
+    Shapes: int64[S, H], whole GPUs, not below nothing.
+
+    Args:
+        model: fitted.
+        horizon: steps ahead.
+        count: how many paths.
+        rng: drawn from once.
+
+    Raises:
+        ValueError: those of `Model.known`.
+    """
+    origin = len(model.series.values) - 1
+    known = model.known(origin, horizon)
+    errors = model.errors(known, horizon)[rng.integers(0, len(known), count)]
+    return np.rint(np.maximum(model.ahead(np.array([origin]), horizon) + errors, 0)).astype(np.int64)
