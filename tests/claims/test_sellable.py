@@ -17,6 +17,7 @@ from offtake.claims.sellable import (
     Sellable,
     at_confidence,
     failing,
+    recalls_of,
     sellable,
     split_at,
     split_of,
@@ -81,11 +82,11 @@ def by_lp(headroom: np.ndarray, asked: Prices) -> float:
 def test_shorter_notice_sells_more() -> None:
     free = np.full(10, 100)
     demand = np.stack([np.arange(10) * 5, np.arange(10) * 5 + 10, np.arange(10) * 4])
-    found = {n: sellable(free, demand, notice_steps=n, confidence=Fraction(1)) for n in (1, 3, 10, 99)}
+    found = {n: sellable(free - demand, notice_steps=n, confidence=Fraction(1)) for n in (1, 3, 10, 99)}
     assert found[10] == found[99] == Sellable(firm=45, recallable=0, interruptible=45)
     assert found[3] == Sellable(firm=45, recallable=35, interruptible=10)
     assert found[1] == Sellable(firm=45, recallable=45, interruptible=0)
-    some = sellable(free, demand, notice_steps=10, confidence=Fraction(2, 3))
+    some = sellable(free - demand, notice_steps=10, confidence=Fraction(2, 3))
     assert some.firm == 55
 
 
@@ -108,9 +109,8 @@ def test_what_makes_no_sense_is_refused() -> None:
         at_confidence(np.zeros(0, dtype=np.int64), Fraction(1, 2))
     with pytest.raises(ValueError, match="above 0 and at most 1"):
         at_confidence(np.array([1]), Fraction(0))
-    with pytest.raises(ValueError, match="same steps"):
-        sellable(np.zeros(3, dtype=np.int64), np.zeros((2, 4), dtype=np.int64), notice_steps=1,
-                 confidence=Fraction(1))  # fmt: skip
+    with pytest.raises(ValueError, match="paths and steps"):
+        sellable(np.zeros(3, dtype=np.int64), notice_steps=1, confidence=Fraction(1))
     with pytest.raises(ValueError, match="more than the firm price"):
         Prices(firm=Decimal(2), recallable=Decimal(1), rebate=Decimal(1), own=Decimal(3))
     with pytest.raises(ValueError, match="from 0 to below 1"):
@@ -119,3 +119,27 @@ def test_what_makes_no_sense_is_refused() -> None:
         Failures(repair_steps=0)
     with pytest.raises(ValueError, match="must hold"):
         Prices(firm=Decimal(1), recallable=Decimal(2), rebate=Decimal(0), own=Decimal(5))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.integers(1, 60), prices())
+def test_the_even_price_earns_what_firm_earns(seed: int, firm: int, more: int, asked: Prices) -> None:
+    headroom = np.random.default_rng(seed).integers(0, 100, (5, 7))
+    found = recalls_of(headroom, firm=firm, recallable=more, month_steps=3)
+    called = [[min(max(firm + more - h, 0), more) for h in row] for row in headroom.tolist()]
+    assert found.share == Fraction(sum(map(sum, called)), 35 * more)
+    assert found.months == Fraction(sum(any(row[i : i + 3]) for row in called for i in (0, 3)), 10)
+    even = found.even_price(asked.firm, asked.rebate, asked.own)
+    if even is None:
+        assert found.share == 1
+        return
+    recallable = even * (1 - found.share) - Fraction(asked.rebate) * found.share
+    assert recallable == max(Fraction(asked.firm) - Fraction(asked.own) * found.share, 0)
+
+
+def test_a_month_longer_than_the_window_is_the_window() -> None:
+    found = recalls_of(np.array([[10, 4, 10]]), firm=2, recallable=4, month_steps=720)
+    assert (found.share, found.needed, found.months) == (Fraction(1, 6), Fraction(1, 3), Fraction(1))
+    assert found.month_steps == 3
+    assert found.least_price(Decimal(1)) == Fraction(1, 2)
+    assert recalls_of(np.array([[0]]), firm=0, recallable=1, month_steps=1).least_price(Decimal(1)) is None

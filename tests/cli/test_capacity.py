@@ -54,6 +54,56 @@ def test_shorter_notice_sells_more_and_prices_split_it(live: Path) -> None:
     assert "draws of its declared generator" in said
 
 
+def test_what_a_notice_is_worth_is_shown_pool_by_pool(live: Path) -> None:
+    words = ("sellable", live, *DAYS, "--draws", 40, "--firm-price", 2, "--own-value", 6, "--each")
+    found = succeeded(*words, "--rebate", "0.2")
+    assert found["each"] == {"h200": found["notices"]}
+    for one in found["notices"]:
+        share = Decimal(one["recalled_share"])
+        even = (max(2 - 6 * share, Decimal(0)) + Decimal("0.2") * share) / (1 - share)
+        assert Decimal(one["even_price"]) == pytest.approx(even, abs=Decimal("0.00001"))
+        assert Decimal(one["discount"]) == pytest.approx(max(1 - even / 2, 0), abs=Decimal("0.00001"))
+        assert one["month_hours"] == 720
+        assert Decimal(one["recall_in_a_month"]) >= share * bool(one["recallable"])
+    assert "recallable earns as much as firm" in offtake(*words).said
+
+
+def test_a_quote_has_a_floor_and_an_expiry_and_becomes_an_agreement(
+    live: Path, tmp_path: Path, clock: WallClock
+) -> None:
+    words = ("quote", "capacity", live, *DAYS, "--draws", 40)
+    sold = succeeded("sellable", live, *DAYS, "--draws", 40)["notices"]
+    week = next(one for one in sold if one["notice_seconds"] == 7 * 86_400)
+    firm = succeeded(*words, "--gpus", week["firm"])
+    assert firm["left"] == 0
+    assert (firm["firmness"], firm["recalled_share"]) == ("firm", "0.000000")
+    assert Decimal(firm["floor"]) <= Decimal(firm["price"]) == Decimal(firm["firm_price"])
+    assert firm["own_value"] == "1.80"
+    assert firm["stands_until"] == "2027-01-08T12:00:00Z"
+    most = week["firm"] + week["recallable"]
+    draft = tmp_path / "big.toml"
+    asked = (*words, "--gpus", most, "--notice", "7d", "--rebate", "0.1")
+    found = succeeded(*asked, "--draft", draft, "--offtaker", "Big & Co")
+    assert Decimal(found["floor"]) <= Decimal(found["price"])
+    assert 0 < Decimal(found["recalled_share"]) <= Decimal(found["recall_in_a_month"])
+    assert "stands until" in offtake(*words, "--gpus", 8).said
+    text = draft.read_text(encoding="utf-8")
+    assert 'id = "big-co"' in text
+    (live / "agreements" / "big.toml").write_text(text, encoding="utf-8")
+    succeeded("apply", live)
+    no = refused(6, *words, "--gpus", most)
+    assert no["error"] == "not_enough"
+    assert refused(6, *words, "--gpus", 10**6, "--notice", "7d")["error"] == "not_enough"
+
+
+def test_without_prices_a_quote_asks_for_them(live: Path) -> None:
+    edited(live / "demand" / "internal.toml", ("transfer_price = 1.80", ""))
+    succeeded("apply", live)
+    words = ("quote", "capacity", live, *DAYS, "--gpus", 8, "--draws", 10)
+    assert refused(6, *words)["error"] == "no_price"
+    assert succeeded(*words, "--firm-price", 2, "--own-value", 6)["firm_price"] == "2"
+
+
 def test_what_may_fail_is_not_sold(live: Path) -> None:
     words = ("sellable", live, *DAYS, "--draws", 40, "--notice", "7d")
     (sound,) = succeeded(*words)["notices"]
@@ -89,7 +139,7 @@ def test_paths_of_a_forecast_take_the_place_of_declared_demand(live: Path, tmp_p
     (sure,) = succeeded("sellable", live, *DAYS, "--paths", file, "--notice", "7d", "--confidence", 1)[
         "notices"
     ]
-    assert (sure["firm"], sure["recallable"]) == (free - 164, 64)
+    assert (sure["firm"], sure["recallable"]) == (free - 168, 64)  # 164 GPUs take 21 nodes
     for gpus, code in ((demand[:, 1:], "gaps"), (demand - 1, "negative"), (demand / 2, "not_whole")):
         wrong = refused(3, *words, paths(tmp_path / "wrong.parquet", gpus))
         assert wrong["problems"][0]["code"] == code
@@ -123,6 +173,9 @@ def test_what_can_t_be_asked_is_refused(live: Path) -> None:
         (("sellable", live, *DAYS, "--failures", "0.1", "--repair", "long"), "bad_length"),
         (("sellable", live, *DAYS, "--rebate", "-1"), "not_a_number"),
         (("sellable", live, *DAYS, "--firm-price", "2"), "incomplete"),
+        (("sellable", live, *DAYS, "--recallable-price", "2"), "incomplete"),
+        (("quote", "capacity", live, *DAYS, "--gpus", "8", "--draft", "x.toml"), "no_offtaker"),
+        (("quote", "capacity", live, *DAYS, "--gpus", "8", "--draft", live, "--offtaker", "B"), "exists"),
         (
             ("sellable", live, *DAYS, "--firm-price", 2, "--recallable-price", 1, "--own-value", 2),
             "bad_prices",

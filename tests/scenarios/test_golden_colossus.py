@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from offtake.formats.folder import load_folder
 from offtake.ledger.model import trial_balance
 from offtake.sim.run import RunResult, Simulation
 from offtake.workflows.book import Book
-from offtake.workflows.capacity import Question, Selling, sellable_in
+from offtake.workflows.selling import Question, Selling, Worth, sellable_in
 from offtake.workflows.state import balances, month_key
 from offtake.workflows.view import agreement_of, open_documents
 from tests.house.project import ROOT
@@ -177,11 +178,16 @@ def test_shorter_notice_sells_more_of_what_colossus_has_to_spare(run: Run) -> No
     window = Interval(local_midnight(date(2027, 6, 1), zone), local_midnight(date(2027, 11, 30), zone))
     pools = ("c2-gb200", "c2-gb300-a", "c2-gb300-b")
     notices = (90 * DAY_S, 30 * DAY_S, 7 * DAY_S, 120)
-    found = sellable_in(run.book, Question(window=window, pools=pools, notices=notices))
+    worth = Worth(firm=Decimal("5.27"), own=Decimal(10))
+    question = Question(window=window, pools=pools, notices=notices, worth=worth, rebate=Decimal("0.50"))
+    found = sellable_in(run.book, question)
     assert isinstance(found, Selling)
     sold = [one.amount.firm + one.amount.recallable for one in found.at]
     assert (found.at[0].amount.firm, sold) == (6_408, [24_696, 38_736, 40_896, 45_576])
     assert {sum((o.amount.firm, o.amount.recallable, o.amount.interruptible)) for o in found.at} == {45_576}
-    shares = [one.recalled_share for one in found.at]
+    shares = [one.recalls.share for one in found.at]
     assert shares == sorted(shares)
     assert shares[-1] < Fraction(1, 10)
+    firm = Fraction(worth.firm)
+    discounts = [float(1 - one.even_price / firm) for one in found.at if one.even_price is not None]
+    assert [round(d, 4) for d in discounts] == [0.0084, 0.0342, 0.0404, 0.0565]

@@ -41,15 +41,6 @@ def at_confidence(samples: Counts, confidence: Fraction) -> int:
     return int(np.partition(samples, below)[below])
 
 
-def least_headroom(free: Counts, demand: Counts, first: int, last: int) -> Counts:
-    """The least headroom of each path over steps first to last (exclusive).
-
-    Shapes: free int64[T]; demand int64[S, T]; result int64[S].
-    """
-    least: Counts = (free[first:last] - demand[:, first:last]).min(axis=1)
-    return least
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sellable:
     """What may be sold over a window at a confidence, in GPUs; none of them is below nothing.
@@ -65,32 +56,84 @@ class Sellable:
     interruptible: int
 
 
-def sellable(free: Counts, demand: Counts, *, notice_steps: int, confidence: Fraction) -> Sellable:
+def sellable(headroom: Counts, *, notice_steps: int, confidence: Fraction) -> Sellable:
     """What may be sold over a window so that with this confidence own demand fits all along.
 
     Recallable GPUs are locked for the notice only: whoever watches each day and recalls in time has to cover
     no more than the demand of the notice ahead. So the answer holds from the window's start; later days are
     asked again as they come.
 
-    Shapes: free int64[T] and demand int64[S, T], over the window in equal steps.
+    Shapes: headroom int64[S, T], over the window in equal steps.
 
     Args:
-        free: what commitments leave of the pools.
-        demand: paths of own demand.
+        headroom: what commitments and own demand leave, in each path.
         notice_steps: steps that a notice takes; at least one.
         confidence: above 0, at most 1.
 
     Raises:
         ValueError: for shapes that don't fit, or those of `at_confidence`.
     """
-    if demand.ndim != 2 or demand.shape[1] != len(free) or not len(free):
-        raise ValueError(f"free has shape {free.shape}, paths {demand.shape}: they cover the same steps")
-    locked = min(max(1, notice_steps), len(free))
-    steps = (len(free), locked, 1)
-    whole, notice, now = (
-        max(0, at_confidence(least_headroom(free, demand, 0, last), confidence)) for last in steps
-    )
+    if headroom.ndim != 2 or not headroom.shape[1]:
+        raise ValueError(f"headroom has shape {headroom.shape}: it takes paths and steps")
+    steps = (headroom.shape[1], min(max(1, notice_steps), headroom.shape[1]), 1)
+    whole, notice, now = (max(0, at_confidence(headroom[:, :last].min(axis=1), confidence)) for last in steps)
     return Sellable(firm=whole, recallable=notice - whole, interruptible=now - notice)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalls:
+    """How often and how much recallable GPUs are taken back, if exactly when own demand needs them.
+
+    Attributes:
+        share: of their hours, those in which they are taken back.
+        needed: share of hours in which at least one of them is.
+        months: share of months in which at least one of them is.
+        month_steps: steps of a month; of the whole window where it is shorter.
+    """
+
+    share: Fraction
+    needed: Fraction
+    months: Fraction
+    month_steps: int
+
+    def least_price(self, rebate: Decimal) -> Fraction | None:
+        """What the last of them must pay an hour to be worth selling; None where no price is enough."""
+        return Fraction(rebate) * self.needed / (1 - self.needed) if self.needed < 1 else None
+
+    def even_price(self, firm: Decimal, rebate: Decimal, own: Decimal) -> Fraction | None:
+        """What they must pay an hour so that the operator earns as much as if they were sold firm.
+
+        Firm, an hour earns the firm price, and own work that needs the GPU goes short. Where that earns less
+        than nothing, it is what recallable must pay to earn nothing. None where they are recalled throughout.
+
+        Args:
+            firm: price of a firm GPU-hour.
+            rebate: paid for a recalled GPU-hour on top of the price that falls away.
+            own: worth of an hour of own work that goes short.
+        """
+        if self.share == 1:
+            return None
+        earned = max(Fraction(firm) - Fraction(own) * self.share, Fraction(0))
+        return (earned + Fraction(rebate) * self.share) / (1 - self.share)
+
+
+def recalls_of(headroom: Counts, *, firm: int, recallable: int, month_steps: int) -> Recalls:
+    """What paths of headroom would call of so many recallable GPUs beside so many firm ones.
+
+    Shapes: headroom int64[S, T]. A window longer than a month is looked at in whole months; what is left
+    over at its end counts for `share` and `needed` only.
+    """
+    beyond = np.maximum(firm + recallable - headroom, 0)
+    called = np.minimum(beyond, recallable)
+    month = min(month_steps, headroom.shape[1])
+    whole = headroom.shape[1] // month * month
+    months = (called[:, :whole] > 0).reshape(len(headroom), -1, month).any(axis=2)
+    return Recalls(
+        share=Fraction(int(called.sum()), recallable * called.size) if recallable else Fraction(0),
+        needed=Fraction(int((called > 0).sum()), called.size),
+        months=Fraction(int(months.sum()), months.size),
+        month_steps=month,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

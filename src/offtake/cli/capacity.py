@@ -1,12 +1,10 @@
-"""Commands on capacity: what is left, what can be sold, and the plan of years."""
+"""Commands on capacity: what is left, and the plan of years."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
-from fractions import Fraction
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,24 +13,18 @@ from rich.console import Console
 from offtake.allocation.horizon import Horizon
 from offtake.base.errors import BadInput, Problem
 from offtake.base.months import local_midnight, month_of, months_through, plus_days
-from offtake.base.outcome import Refused
 from offtake.base.time import DAY_S, HOUR_S, Interval, format_instant
-from offtake.claims.sellable import Failures, Prices
 from offtake.cli.agreements import day_of
-from offtake.cli.options import BookDirectory, Json, RefusedByRule, opened, wall_clock
-from offtake.cli.show import emit, filled, hours, percent, table
-from offtake.formats.paths_file import read_paths
+from offtake.cli.options import BookDirectory, Json, opened, wall_clock
+from offtake.cli.show import emit, filled, hours, table
 from offtake.workflows.book import Book
 from offtake.workflows.capacity import (
     MICROS,
     PoolRoom,
-    Question,
-    Selling,
     headroom_in,
     horizon_of,
     prices_by_month,
     reallocation_in,
-    sellable_in,
 )
 from offtake.workflows.state import is_simulated
 from offtake.workflows.view import fleet_of, operator_zone
@@ -45,7 +37,7 @@ _SECONDS = {"s": 1, "min": 60, "h": HOUR_S, "d": DAY_S}
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the root."""
-    for command in (headroom, sellable, horizon):
+    for command in (headroom, horizon):
         app.command()(command)
 
 
@@ -54,8 +46,8 @@ def headroom(
 ) -> None:
     """What pools have left all through some days: beside firm claims, beside leases, beside own use too."""
     with opened(book) as target:
-        window = _window(target, first, through)
-        _check_pools(target, pool)
+        window = window_of(target, first, through)
+        check_pools(target, pool)
         rows = headroom_in(target, window, pool or ())
 
     def draw(out: Console) -> None:
@@ -84,87 +76,11 @@ def headroom(
         }
         for row in rows
     ]
-    emit(json_, {"window": _said(window), "pools": plain}, draw)
+    emit(json_, {"window": said_window(window), "pools": plain}, draw)
 
 
 def _figures(row: PoolRoom) -> tuple[int, int, int, int]:
     return row.available, row.beside_firm, row.beside_leases, row.beside_all
-
-
-def sellable(
-    book: BookDirectory,
-    through: Through,
-    first: First = None,
-    pool: Pools = None,
-    notice: Annotated[
-        list[str] | None, typer.Option("--notice", help="Such as 90d, 12h, 2min; may be repeated.")
-    ] = None,
-    confidence: Annotated[str, typer.Option("--confidence", help="With which own demand fits.")] = "0.95",
-    paths: Annotated[
-        Path | None, typer.Option("--paths", help="Own demand as paths: Parquet with path, start, gpus.")
-    ] = None,
-    draws: Annotated[
-        int, typer.Option("--draws", min=1, max=10_000, help="Paths to draw of declared generators.")
-    ] = 200,
-    failures: Annotated[
-        float, typer.Option("--failures", min=0, max=0.9, help="Share of nodes out of order at any time.")
-    ] = 0.0,
-    repair: Annotated[str, typer.Option("--repair", help="How long a repair takes.")] = "3d",
-    loss: Annotated[
-        str | None,
-        typer.Option("--loss", metavar="GPUS,PER_YEAR,LENGTH", help="A large event, such as 9600,0.1,14d."),
-    ] = None,
-    rebate: Annotated[str, typer.Option("--rebate", help="Paid per recalled GPU-hour.")] = "0",
-    firm_price: Annotated[str | None, typer.Option("--firm-price", help="Per GPU-hour.")] = None,
-    recallable_price: Annotated[str | None, typer.Option("--recallable-price", help="Per GPU-hour.")] = None,
-    own_value: Annotated[
-        str | None, typer.Option("--own-value", help="Of a GPU-hour of own work that goes short.")
-    ] = None,
-    json_: Json = False,
-) -> None:
-    """How much can be sold firm, recallable at a notice, and interruptible, at a confidence.
-
-    With three prices also the split that earns most.
-    """
-    given = [firm_price, recallable_price, own_value]
-    if 0 < sum(text is not None for text in given) < 3:
-        raise _bad(
-            "--firm-price", "incomplete", "a split needs --firm-price, --recallable-price and --own-value"
-        )
-    prices = None
-    if firm_price and recallable_price and own_value:
-        try:
-            prices = Prices(
-                firm=decimal_of("--firm-price", firm_price),
-                recallable=decimal_of("--recallable-price", recallable_price),
-                rebate=decimal_of("--rebate", rebate),
-                own=decimal_of("--own-value", own_value),
-            )
-        except ValueError as error:
-            raise _bad("--own-value", "bad_prices", str(error)) from error
-    sure = decimal_of("--confidence", confidence)
-    if not 0 < sure <= 1:
-        raise _bad(
-            "--confidence", "bad_confidence", f"{confidence} isn't above 0 and at most 1", "write 0.95"
-        )
-    with opened(book) as target:
-        window = _window(target, first, through)
-        _check_pools(target, pool)
-        question = Question(
-            window=window,
-            pools=tuple(pool or ()),
-            notices=tuple(length_of(text) for text in notice or ("90d", "30d", "7d", "2min")),
-            confidence=Fraction(sure),
-            draws=draws,
-            paths=None if paths is None else read_paths(paths, window),
-            failures=_failures(failures, repair, loss),
-            rebate=decimal_of("--rebate", rebate),
-            prices=prices,
-        )
-        found = sellable_in(target, question)
-    if isinstance(found, Refused):
-        raise RefusedByRule(found)
-    emit(json_, _selling_plain(found), lambda out: _draw_selling(out, found))
 
 
 def horizon(
@@ -182,7 +98,7 @@ def horizon(
     """Plan months or years by what claims are worth: the gap to a proved bound, prices, shortfalls, moves."""
     cost = int(decimal_of("--move-cost", move_cost) * MICROS)
     with opened(book) as target:
-        window = _window(target, first, through)
+        window = window_of(target, first, through)
         plan, notes = horizon_of(target, window, move_cost=cost)
         regimes = reallocation_in(target, window) if reallocation else ()
         zone = operator_zone(target.state)
@@ -210,7 +126,7 @@ def horizon(
 
 def _plan_plain(plan: Horizon, months: list[str], prices: Any, notes: Iterable[str]) -> dict[str, Any]:
     return {
-        "window": _said(plan.window),
+        "window": said_window(plan.window),
         "objective": str(Decimal(plan.objective) / (MICROS * HOUR_S)),
         "bound": str(Decimal(plan.bound) / (MICROS * HOUR_S)),
         "gap": str(round(Decimal(plan.gap.numerator) / Decimal(plan.gap.denominator), 9)),
@@ -275,97 +191,6 @@ def _draw_plan(out: Console, plan: Horizon, months: list[str], prices: Any, note
         out.print(f"Note: {note}.")
 
 
-def _selling_plain(found: Selling) -> dict[str, Any]:
-    split = found.split
-    return {
-        "window": _said(found.window),
-        "pools": list(found.pools),
-        "confidence": str(Decimal(found.confidence.numerator) / found.confidence.denominator),
-        "paths": found.paths,
-        "own_demand": dict(zip(("least", "median", "most"), found.own, strict=True)),
-        "notices": [
-            {
-                "notice_seconds": one.notice_s,
-                "firm": one.amount.firm,
-                "recallable": one.amount.recallable,
-                "interruptible": one.amount.interruptible,
-                "recalled_share": _six(one.recalled_share),
-                "least_price": None if one.least_price is None else _six(one.least_price),
-            }
-            for one in found.at
-        ],
-        "split": None
-        if split is None
-        else {
-            "firm": split.firm,
-            "recallable": split.recallable,
-            "recall_probability": _six(split.recall_probability),
-            "recalled_gpus": _six(split.recalled),
-            "own_short_gpus": _six(split.own_short),
-            "profit_per_hour": _six(split.profit),
-        },
-        "notes": list(found.notes),
-    }
-
-
-def _six(value: Fraction) -> str:
-    return str(round(Decimal(value.numerator) / Decimal(value.denominator), 6))
-
-
-def _draw_selling(out: Console, found: Selling) -> None:
-    least, median, most = found.own
-    out.print(
-        f"Own demand on {', '.join(found.pools)}: {least:,} to {most:,} GPUs, median {median:,}, "
-        f"in {found.paths:,} paths."
-    )
-    sure = percent(Decimal(found.confidence.numerator) / found.confidence.denominator)
-    built = table(
-        f"GPUs that can be sold with {sure} confidence",
-        ">notice", ">firm", ">recallable", ">interruptible", ">in all", ">hours recalled",
-    )  # fmt: skip
-    for one in found.at:
-        parts = (one.amount.firm, one.amount.recallable, one.amount.interruptible)
-        share = Decimal(one.recalled_share.numerator) / one.recalled_share.denominator
-        built.add_row(
-            length_text(one.notice_s), *(f"{part:,}" for part in (*parts, sum(parts))), percent(share)
-        )
-    out.print(built)
-    out.print(
-        "Firm through all of it; recallable on top if taken back by notice; interruptible on top of both."
-    )
-    if found.split is not None:
-        split = found.split
-        chance = Decimal(split.recall_probability.numerator) / split.recall_probability.denominator
-        out.print(
-            f"Earning most: {split.firm:,} firm and {split.recallable:,} recallable, recalled in "
-            f"{percent(chance)} of hours."
-        )
-    for note in found.notes:
-        out.print(f"Note: {note}.")
-
-
-def _failures(share: float, repair: str, loss: str | None) -> Failures | None:
-    if not share and loss is None:
-        return None
-    steps = max(1, length_of(repair, "--repair") // HOUR_S)
-    if loss is None:
-        return Failures(share=share, repair_steps=steps)
-    parts = loss.split(",")
-    try:
-        gpus, often, lasts = int(parts[0]), float(parts[1]), parts[2]
-    except (ValueError, IndexError) as error:
-        raise _bad(
-            "--loss", "bad_loss", f"{loss!r} isn't GPUS,PER_YEAR,LENGTH", "write 9600,0.1,14d"
-        ) from error
-    return Failures(
-        share=share,
-        repair_steps=steps,
-        loss_gpus=gpus,
-        losses_per_step=often / (365 * 24),
-        loss_steps=max(1, length_of(lasts, "--loss") // HOUR_S),
-    )
-
-
 def length_text(seconds: int) -> str:
     """Seconds as a length for people: 90 d, 12 h, 2 min."""
     for unit, size in reversed(_SECONDS.items()):
@@ -382,7 +207,7 @@ def length_of(text: str, option: str = "--notice") -> int:
     """
     match = re.fullmatch(r"(\d+)\s*(s|min|h|d)", text)
     if match is None:
-        raise _bad(option, "bad_length", f"{text!r} is no length of time", "write 90d, 12h or 2min")
+        raise bad_option(option, "bad_length", f"{text!r} is no length of time", "write 90d, 12h or 2min")
     return int(match[1]) * _SECONDS[match[2]]
 
 
@@ -395,35 +220,48 @@ def decimal_of(option: str, text: str) -> Decimal:
     try:
         value = Decimal(text)
     except InvalidOperation as error:
-        raise _bad(option, "not_a_number", f"{text!r} is no number") from error
+        raise bad_option(option, "not_a_number", f"{text!r} is no number") from error
     if not value.is_finite() or value < 0:
-        raise _bad(option, "not_a_number", f"{text} isn't a number of at least nought")
+        raise bad_option(option, "not_a_number", f"{text} isn't a number of at least nought")
     return value
 
 
-def _window(book: Book, first: str | None, through: str) -> Interval:
-    """Whole local days of the operator."""
+def window_of(book: Book, first: str | None, through: str) -> Interval:
+    """Whole local days of the operator.
+
+    Raises:
+        BadInput: `empty_window`.
+    """
     zone = operator_zone(book.state)
     now = book.state.now if is_simulated(book.state) else max(book.state.now, wall_clock())
     start = now // HOUR_S * HOUR_S if first is None else local_midnight(day_of("--from", first), zone)
     end = local_midnight(plus_days(day_of("--through", through), 1), zone)
     if end <= start:
-        raise _bad("--through", "empty_window", f"{through} is before the first day", "give a later day")
+        raise bad_option(
+            "--through", "empty_window", f"{through} is before the first day", "give a later day"
+        )
     return Interval(start, end)
 
 
-def _check_pools(book: Book, pools: list[str] | None) -> None:
+def check_pools(book: Book, pools: list[str] | None) -> None:
+    """Pools that an option names must exist.
+
+    Raises:
+        BadInput: `unknown_pool`.
+    """
     known = [pool.id for pool in fleet_of(book.state).pool]
     for pool in pools or ():
         if pool not in known:
-            raise _bad(
+            raise bad_option(
                 "--pool", "unknown_pool", f"there is no pool {pool!r}", f"pools are {', '.join(known)}"
             )
 
 
-def _bad(where: str, code: str, message: str, remedy: str = "") -> BadInput:
+def bad_option(where: str, code: str, message: str, remedy: str = "") -> BadInput:
+    """What is wrong with an option."""
     return BadInput([Problem(where=where, code=code, message=message, remedy=remedy)])
 
 
-def _said(window: Interval) -> dict[str, str]:
+def said_window(window: Interval) -> dict[str, str]:
+    """A window for JSON."""
     return {"start": format_instant(window.start), "end": format_instant(window.end)}

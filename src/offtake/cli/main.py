@@ -30,6 +30,7 @@ from offtake.cli import (
     nodes,
     recall,
     run,
+    selling,
     statement,
     stress,
     usage,
@@ -51,6 +52,7 @@ books.add_to(app)
 run.add_to(app)
 live.add_to(app)
 capacity.add_to(app)
+selling.add_to(app)
 forecast.add_to(app)
 stress.add_to(app)
 nodes.add_to(app)

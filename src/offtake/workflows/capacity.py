@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +18,14 @@ from offtake.allocation.together import Deal, Decision, choose_deals
 from offtake.base.curve import Curve
 from offtake.base.months import month_of, months_through
 from offtake.base.outcome import Refused
-from offtake.base.time import HOUR_S, Interval
+from offtake.base.time import Interval
 from offtake.claims.calendar import KIND_OF, Calendar, Kind
-from offtake.claims.demand import Inference, Training, inference_demand, training_demand
 from offtake.claims.derive import claims_of
 from offtake.claims.model import Claim, Firmness
-from offtake.claims.sellable import Failures, Prices, Sellable, Split, failing, sellable, split_of
-from offtake.formats.plain import from_plain
 from offtake.rating.quote import paid_in_all
 from offtake.workflows.allocate import supplies_of
 from offtake.workflows.book import OpenBook
-from offtake.workflows.state import Body
-from offtake.workflows.view import agreement_ids, agreement_of, claims_in, fleet_of, operator_zone
+from offtake.workflows.view import agreement_ids, agreement_of, book_currency, claims_in, operator_zone
 
 MICROS = 10**6
 """Parts of a major unit in which worth is counted."""
@@ -56,7 +50,7 @@ class Priced:
 def priced(book: OpenBook, window: Interval) -> Priced:
     """Every claim that asks for something in a window, at its fee or transfer price per GPU-hour."""
     claims = [claim for claim in claims_in(book.state, book.lake) if claim.gpus.max_over(window)]
-    currency = str((book.state.body("book", "book") or {})["currency"])
+    currency = book_currency(book.state)
     rates: dict[str, int | None] = {}
     notes = []
     for claim in claims:
@@ -148,7 +142,7 @@ def choose_in(
     whose term has ended, `unknown_offer`, and `not_solved` where firm claims weren't placed in time.
     """
     pools = supplies_of(book.state)
-    currency = str((book.state.body("book", "book") or {})["currency"])
+    currency = book_currency(book.state)
     known, names = agreement_ids(book.state), [pool.id for pool in pools]
     for name in whole:
         if name not in [one.id for one in offered]:
@@ -237,172 +231,6 @@ def headroom_in(book: OpenBook, window: Interval, pools: Sequence[str] = ()) -> 
             pool=None, available=available, beside_firm=firm, beside_leases=leases, beside_all=everything
         ),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AtNotice:
-    """What may be sold where a notice takes so long.
-
-    Attributes:
-        notice_s: seconds.
-        amount: GPUs.
-        recalled_share: the share of the recallable GPUs' hours in which they are taken back.
-        least_price: what the last recallable GPU-hour must pay to be worth selling, in major units; None
-            without a rebate, where any price is.
-    """
-
-    notice_s: int
-    amount: Sellable
-    recalled_share: Fraction
-    least_price: Fraction | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selling:
-    """What may be sold over a window.
-
-    Attributes:
-        window: half-open.
-        pools: which.
-        confidence: with which own demand fits all along.
-        paths: how many ways own demand may turn out were looked at.
-        own: GPUs of own demand: the least of any path at any hour, the median over all, the most.
-        at: by notice.
-        split: the split that earns most, where prices are given.
-        notes: what the answer rests on.
-    """
-
-    window: Interval
-    pools: tuple[str, ...]
-    confidence: Fraction
-    paths: int
-    own: tuple[int, int, int]
-    at: tuple[AtNotice, ...]
-    split: Split | None
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is asked about selling.
-
-    Attributes:
-        window: whole hours, half-open.
-        pools: which; all when empty.
-        notices: seconds each.
-        confidence: above 0, at most 1.
-        draws: paths drawn of demand that is declared as a generator.
-        paths: int64[S, T] of all own demand, hour by hour, in place of what the book declares.
-        failures: what may be out of order, in hours, beyond derates and reported outages; nothing when left
-            out.
-        rebate: paid for a recalled GPU-hour on top of the price that falls away, in major units.
-        prices: for the split that earns most.
-    """
-
-    window: Interval
-    pools: tuple[str, ...] = ()
-    notices: tuple[int, ...] = ()
-    confidence: Fraction = Fraction(19, 20)
-    draws: int = 200
-    paths: Counts | None = None
-    failures: Failures | None = None
-    rebate: Decimal = Decimal(0)
-    prices: Prices | None = None
-
-
-def sellable_in(book: OpenBook, asked: Question) -> Selling | Refused:
-    """How much may be sold firm, recallable and interruptible beside the leases that are there.
-
-    Refusals: `paths_too_short` where the paths don't cover the window.
-    """
-    window = asked.window
-    hours = np.arange(window.start, window.end, HOUR_S, dtype=np.int64)
-    supplies = supplies_of(book.state)
-    pools = tuple(s.id for s in supplies if not asked.pools or s.id in asked.pools)
-    claims = [claim for claim in claims_in(book.state, book.lake) if claim.gpus.max_over(window)]
-    leases = [claim for claim in claims if claim.agreement is not None]
-    free = room_for(leases, supplies, window, pools).at(hours)
-    notes = ["the leases that are there are moved wherever they may go"]
-    if asked.paths is None:
-        demand = np.zeros((asked.draws, len(hours)), dtype=np.int64)
-        for claim, paths, note in _own_paths(book, claims, pools, hours, asked.draws):
-            demand += paths
-            notes.append(f"{claim}: {note}")
-    elif asked.paths.shape[1] < len(hours):
-        return Refused(
-            code="paths_too_short",
-            sentence=f"the paths cover {asked.paths.shape[1]} hours, and the window has {len(hours)}",
-        )
-    else:
-        demand = asked.paths[:, : len(hours)]
-    if asked.failures is not None:
-        demand = demand + _failing(book, asked.failures, pools, demand.shape)
-        notes.append("failures are drawn beside demand, and lower what can be sold like demand")
-    found = [_at_notice(free, demand, notice, asked) for notice in asked.notices]
-    return Selling(
-        window=window,
-        pools=pools,
-        confidence=asked.confidence,
-        paths=len(demand),
-        own=(int(demand.min()), int(np.median(demand)), int(demand.max())),
-        at=tuple(found),
-        split=None if asked.prices is None else split_of((free - demand).ravel(), asked.prices),
-        notes=tuple(notes),
-    )
-
-
-def _failing(book: OpenBook, failures: Failures, pools: Sequence[str], shape: tuple[int, ...]) -> Counts:
-    """GPUs out of order in some pools; a large event takes them from all of these together."""
-    rng = np.random.default_rng([7, shape[0]])
-    fleet = [pool for pool in fleet_of(book.state).pool if pool.id in pools]
-    found = np.zeros(shape, dtype=np.int64)
-    for i, pool in enumerate(fleet):
-        nodes = sum(block.nodes for block in pool.build_out)
-        part = failures if i == 0 else replace(failures, loss_gpus=0)
-        found += failing(part, nodes, pool.gpus_per_node, (shape[0], shape[1]), rng)
-    return found
-
-
-def _at_notice(free: Counts, demand: Counts, notice_s: int, asked: Question) -> AtNotice:
-    amount = sellable(free, demand, notice_steps=-(-notice_s // HOUR_S), confidence=asked.confidence)
-    recallable = amount.recallable + (amount.interruptible if notice_s < HOUR_S else 0)
-    beyond = np.maximum(amount.firm + recallable - (free - demand), 0)
-    recalled = int(np.minimum(beyond, recallable).sum())
-    needed = Fraction(int((beyond > 0).sum()), beyond.size)
-    least = None
-    if asked.rebate and needed < 1:
-        least = Fraction(asked.rebate) * needed / (1 - needed)
-    return AtNotice(
-        notice_s=notice_s,
-        amount=amount,
-        recalled_share=Fraction(recalled, recallable * beyond.size) if recallable else Fraction(0),
-        least_price=least,
-    )
-
-
-def _own_paths(
-    book: OpenBook, claims: Sequence[Claim], pools: Sequence[str], hours: Counts, draws: int
-) -> Iterator[tuple[str, Counts, str]]:
-    """Own demand that may use one of the pools: drawn anew from its generator, or the same in each path."""
-    for claim in claims:
-        if claim.agreement is not None or not set(claim.pools) & set(pools):
-            continue
-        model = (book.state.body("demand", claim.id) or {}).get("model")
-        if model is None:
-            yield claim.id, claim.gpus.at(hours)[np.newaxis], "taken as declared, without uncertainty"
-        else:
-            paths = np.stack([_drawn(model, draw).at(hours) for draw in range(draws)])
-            yield claim.id, paths, f"{draws} draws of its declared generator, its growth taken as certain"
-
-
-def _drawn(model: Body, draw: int) -> Curve:
-    """Another outcome of a declared generator; each draw has a seed of its own."""
-    window = Interval(int(model["start"]), int(model["end"]))
-    if "training" in model:
-        training = from_plain(Training, json.loads(model["training"]))
-        return training_demand(training, window, np.random.default_rng([training.seed, draw + 1]))
-    inference = from_plain(Inference, json.loads(model["inference"]))
-    return inference_demand(inference, window, np.random.default_rng([inference.seed, draw + 1]))
 
 
 def prices_by_month(plan: Horizon, borders: Sequence[int]) -> Mapping[str, tuple[Decimal, ...]]:

@@ -177,6 +177,16 @@ def document_of(body: Body) -> Document:
     )
 
 
+def operator_name(state: State) -> str:
+    """Who operates the fleet."""
+    return str((state.body("book", "book") or {})["operator"])
+
+
+def book_currency(state: State) -> str:
+    """The currency that the operator counts in."""
+    return str((state.body("book", "book") or {})["currency"])
+
+
 def operator_zone(state: State) -> str:
     """The operator's time zone."""
     book = state.body("book", "book")
