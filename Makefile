@@ -77,7 +77,7 @@ bench: .venv/.ready-bench .venv/.ready-rivals
 	@touch $@ .venv/.ready
 
 # A rival runs in an environment of its own, so that its hundred dependencies meet none of ours.
-.venv/.ready-rivals: | .venv/bin/python
+.venv/.ready-rivals: Makefile | .venv/bin/python
 	"$(PYTHON)" -m venv .venv/rivals/cloudkitty
 	.venv/rivals/cloudkitty/bin/python -m pip install --disable-pip-version-check --quiet cloudkitty==25.0.0
 	"$(PYTHON)" -m venv .venv/rivals/blazar

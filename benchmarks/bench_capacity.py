@@ -95,6 +95,8 @@ def hosts_free() -> None:
             if theirs["free"] != [int(name) for name in free]:
                 raise RuntimeError(f"{hosts} hosts: Blazar and the calendar disagree")
             line += f"; Blazar {theirs['cpu_s']:.3f}, {theirs['cpu_s'] / ours:,.0f} times as much"
+            indexed = theirs["indexed_cpu_s"]
+            line += f"; with indexes {indexed:.3f}, {indexed / ours:,.0f} times"
         print(line)
 
 

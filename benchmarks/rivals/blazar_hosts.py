@@ -21,6 +21,7 @@ from typing import Any
 from blazar.db.sqlalchemy import api, facade_wrapper, models
 from blazar.plugins.oshosts import host_plugin
 from oslo_config import cfg
+from sqlalchemy import text
 
 BEGIN = dt.datetime(2027, 1, 1)  # noqa: DTZ001 - Blazar keeps naive UTC
 
@@ -70,7 +71,23 @@ def main() -> None:
     question = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         prepared(question, folder)
-        print(json.dumps(answered(question)))
+        found = answered(question)
+        with_indexes()
+        again = answered(question)
+        if again["free"] != found["free"]:
+            raise RuntimeError("with indexes the answer is another")
+        print(json.dumps({**found, "indexed_cpu_s": again["cpu_s"]}))
+
+
+def with_indexes() -> None:
+    """What MySQL makes of foreign keys by itself, and SQLite doesn't."""
+    with facade_wrapper.session_for_write() as session:
+        for table, column in (
+            ("reservations", "lease_id"),
+            ("computehost_allocations", "compute_host_id"),
+            ("computehost_allocations", "reservation_id"),
+        ):
+            session.execute(text(f"CREATE INDEX ix_{table}_{column} ON {table} ({column})"))
 
 
 def answered(question: dict[str, Any]) -> dict[str, Any]:

@@ -74,6 +74,15 @@ def test_a_recall_from_plan_to_giving_back(fleet: Path, clock: WallClock) -> Non
     assert "hours aren't known" in offtake("recall", "show", fleet, "spring").said
     clock.set("2027-04-02T15:00:00Z")
     assert "completed" in offtake("recall", "list", fleet).said
+    days = ("--from", "2027-04-05", "--through", "2027-04-10")
+    free = succeeded("headroom", fleet, *days)["pools"][-1]["beside_leases"]
+    hours, start = 6 * 24, local_midnight(date(2027, 4, 5), "America/New_York")
+    columns = {"path": np.repeat(1, hours), "start": start + np.arange(hours) * HOUR_S}
+    idle = fleet / "idle.parquet"
+    pq.write_table(pa.table({**columns, "gpus": np.repeat(16, hours)}), idle)
+    words = ("sellable", fleet, *days, "--notice", "1d", "--paths", idle)
+    assert succeeded(*words)["notices"][0]["firm"] == free - 104
+    assert "what spring called isn't lent again" in offtake(*words).said
     assert refused(6, "recall", "return", fleet, "spring")["error"] == "held"
     clock.set("2027-06-01T15:00:00Z")
     assert succeeded("recall", "return", fleet, "spring")["calls"][0]["outcome"] == "recorded"

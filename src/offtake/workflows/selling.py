@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from offtake.allocation.room import Uncertain, room_for, rooms_for
 from offtake.base.curve import Curve
+from offtake.base.months import local_midnight
 from offtake.base.outcome import Refused
 from offtake.base.time import DAY_S, HOUR_S, Interval
 from offtake.claims.demand import Inference, Training, inference_demand, training_demand
@@ -32,8 +33,9 @@ from offtake.formats.plain import from_plain
 from offtake.workflows.allocate import supplies_of
 from offtake.workflows.book import OpenBook
 from offtake.workflows.capacity import MICROS, priced
+from offtake.workflows.recall_plan import plans_of
 from offtake.workflows.state import Body
-from offtake.workflows.view import claims_in, fleet_of
+from offtake.workflows.view import agreement_of, claims_in, fleet_of
 
 MONTH_HOURS = 30 * 24
 """A month, where it is asked how often something happens in one."""
@@ -203,6 +205,11 @@ def _headrooms(
             own.append(Uncertain(pools=claim.pools, gpus=paths))
             if set(claim.pools) & set(pools):
                 notes.append(f"{claim.id}: {note}")
+    held, plans = _held(book, pools, hours)
+    if plans:
+        used = sum((one.gpus for one in own if set(one.pools) & set(pools)), np.zeros_like(held[np.newaxis]))
+        own.append(Uncertain(pools=pools, gpus=np.maximum(held - used, 0)))
+        notes.append(f"what {', '.join(plans)} called isn't lent again before the day its plan says")
     draws = max([1 if asked.paths is not None else asked.draws, *(len(one.gpus) for one in own)])
     lost: dict[str, Counts] = {}
     if asked.failures is not None:
@@ -230,6 +237,24 @@ def _headrooms(
             room -= lost[pool]
         rooms.append(room)
     return rooms, demand, tuple(notes)
+
+
+def _held(book: OpenBook, pools: Sequence[str], hours: Counts) -> tuple[Counts, list[str]]:
+    """GPUs on some pools that plans of recalls called and don't lend yet, by hour; and these plans."""
+    held, found = np.zeros(len(hours), dtype=np.int64), []
+    for plan in plans_of(book.state):
+        until = local_midnight(plan.need.hold_until, plan.need.zone)
+        during = (hours >= plan.need.start) & (hours < until)
+        gpus = sum(
+            call.notice.gpus
+            for call in plan.calls
+            if set(agreement_of(book.state, call.notice.agreement).tranche_of(call.notice.tranche).pools)
+            & set(pools)
+        )
+        if gpus and during.any():
+            held += gpus * during
+            found.append(plan.id)
+    return held, found
 
 
 def _failing(
