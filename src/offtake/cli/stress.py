@@ -13,10 +13,13 @@ from rich.progress import Progress
 
 from offtake.base.errors import BadInput, Problem
 from offtake.base.money import Money
-from offtake.cli.options import FolderPath, Json, read_month
+from offtake.base.outcome import Refused
+from offtake.cli.options import FolderPath, Json, RefusedByRule, opened, read_month, wall_clock
 from offtake.cli.show import console, emit, money, percent, table
 from offtake.formats.folder import Folder, load_folder
-from offtake.sim.stress import Outcome, cases_of, outcome_of
+from offtake.formats.scenario import Scenario, parse_scenario
+from offtake.sim.stress import Outcome, cases_of, forward_of, outcome_of, supposing
+from offtake.workflows.book import DATABASE
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,29 +30,71 @@ def add_to(app: typer.Typer) -> None:
 
 def whatif(
     folder: FolderPath,
-    changed: Annotated[Path, typer.Argument(metavar="CHANGED", help="The folder with your changes in it.")],
+    changed: Annotated[
+        Path | None, typer.Argument(metavar="[CHANGED]", help="A copy of the folder with your changes in it.")
+    ] = None,
+    facts: Annotated[
+        Path | None,
+        typer.Option("--facts", help="What is supposed to happen, as scenario.toml says it."),
+    ] = None,
     through: Annotated[str | None, typer.Option("--through", help="Last month, YYYY-MM.")] = None,
     json_: Json = False,
 ) -> None:
-    """Run a folder and a changed copy of it side by side: capacity, use, revenue, promises broken.
+    """As it is and changed, side by side: capacity, use, revenue, promises broken. Nothing is kept.
 
-    Nothing is kept. What a simulation supposes holds for both: take as declared, everything paid on time.
+    A folder that was applied is run from now on, in a copy of its live book; any other from its first month.
+    What a simulation supposes holds for both: take as declared, everything paid on time.
     """
-    before, after = load_folder(folder), load_folder(changed)
+    if changed is None and facts is None:
+        message = "nothing is changed"
+        remedy = "name a changed copy of the folder, or facts with --facts FILE"
+        raise BadInput([Problem(where="CHANGED", code="nothing_changed", message=message, remedy=remedy)])
+    before = load_folder(folder)
+    after = before if changed is None else load_folder(changed)
+    supposed = None if facts is None else _supposed(facts, after)
     until = _until(before, through)
+    live = (folder / "book" / DATABASE).exists()
     with Progress(console=console(to_error=True), transient=True, disable=json_) as progress:
         task = progress.add_task("as it is", total=2)
-        base = outcome_of(before, until)
-        progress.update(task, description="changed", advance=1)
-        other = outcome_of(after, until)
-    plain = {"before": _plain(base), "after": _plain(other), "difference": _difference(base, other)}
-    emit(json_, plain, lambda out: _draw(out, base, other))
+        if live:
+            with opened(folder / "book") as book:
+                now = wall_clock()
+                base = _allowed(forward_of(book, before, now, until=until))
+                progress.update(task, description="changed", advance=1)
+                other = _allowed(
+                    forward_of(
+                        book, before, now, changed=after if changed else None, supposed=supposed, until=until
+                    )
+                )
+        else:
+            base = outcome_of(before, until)
+            progress.update(task, description="changed", advance=1)
+            other = outcome_of(after if supposed is None else supposing(after, supposed), until)
+    plain = {
+        "live": live, "before": _plain(base), "after": _plain(other), "difference": _difference(base, other),
+    }  # fmt: skip
+    emit(json_, plain, lambda out: _draw(out, base, other, live=live))
+
+
+def _allowed(outcome: Outcome | Refused) -> Outcome:
+    if isinstance(outcome, Refused):
+        raise RefusedByRule(outcome)
+    return outcome
+
+
+def _supposed(file: Path, folder: Folder) -> Scenario:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput([Problem(where=str(file), code="unreadable", message=str(error))]) from error
+    return parse_scenario(text, str(file), folder.fleet, folder.agreements)
 
 
 def stress(
     folder: FolderPath,
     case: Annotated[
-        list[str] | None, typer.Option("--case", help="Only this one: lose-site, late, inference, leaves.")
+        list[str] | None,
+        typer.Option("--case", help="Of lose-site, power, late, inference, leaves."),
     ] = None,
     through: Annotated[str | None, typer.Option("--through", help="Last month, YYYY-MM.")] = None,
     json_: Json = False,
@@ -144,7 +189,7 @@ def _used(one: Outcome) -> str:
     return percent(Decimal(one.used) / one.available if one.available else None)
 
 
-def _draw(out: Console, base: Outcome, other: Outcome) -> None:
+def _draw(out: Console, base: Outcome, other: Outcome, *, live: bool) -> None:
     built = table("", "", ">before", ">after", ">difference")
     for name, a, b in (
         ("GPU-hours available", base.available, other.available),
@@ -169,7 +214,8 @@ def _draw(out: Console, base: Outcome, other: Outcome) -> None:
     out.print(built)
     for sentence in other.refused:
         out.print(f"Refused: {sentence}")
-    out.print("Both simulated: take as declared, everything paid on its due date.")
+    since = "The live book so far, then both simulated" if live else "Both simulated"
+    out.print(f"{since}: take as declared, everything paid on its due date.")
 
 
 def _draw_stress(out: Console, base: Outcome, found: Sequence[tuple[str, str, Outcome | None, str]]) -> None:

@@ -49,10 +49,22 @@ class Simulation:
     killed and begun again records the same facts in the same order.
     """
 
-    def __init__(self, book: Book, folder: Folder, workload: Workload | None = None) -> None:
+    def __init__(
+        self, book: Book, folder: Folder, workload: Workload | None = None, *, since: int | None = None
+    ) -> None:
+        """Get ready to run.
+
+        Args:
+            book: written to.
+            folder: what to run.
+            workload: what wants to run; the folder's own when left out.
+            since: where the run begins, in a book that has lived until then; at the folder's first month when
+                left out.
+        """
         self._book = book
         self._folder = folder
-        self._window = folder.settings.window
+        window = folder.settings.window
+        self._window = window if since is None else Interval(since, max(since, window.end))
         self._workload = workload or workload_of(folder)
         self._happenings = happenings(
             folder.scenario, folder.fleet, folder.agreements, since=self._window.start

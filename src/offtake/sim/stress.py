@@ -1,7 +1,8 @@
-"""What if: a folder run twice on the same kernel, as it is and with something changed.
+"""What if: a folder, or a live book, run twice on the same kernel, as it is and with something changed.
 
-Each run has a book of its own in a temporary place; nothing is written to any other. The changes are those a
-scenario can tell: outages, deliveries that come late, notices, and more or less demand of the operator's own.
+Each run has a book of its own in a temporary place, for a live book a copy of it; nothing is written to any
+other. The changes are those a scenario can tell: outages, deliveries that come late, notices, and more or
+less demand of the operator's own.
 """
 
 from __future__ import annotations
@@ -17,16 +18,21 @@ from offtake.agreements.events.notice import Notice
 from offtake.agreements.terms import Side
 from offtake.base.money import Money
 from offtake.base.months import local_date, local_midnight
+from offtake.base.outcome import Refused
 from offtake.base.time import DAY_S, format_instant
 from offtake.fleet.model import Fleet
 from offtake.formats.folder import Folder
-from offtake.formats.scenario import DeliveryStep, ScenarioDelivery, ScenarioOutage
+from offtake.formats.scenario import DeliveryStep, Scenario, ScenarioDelivery, ScenarioOutage
 from offtake.rating.quote import exits
 from offtake.sim.run import Simulation
-from offtake.workflows.book import Book
+from offtake.workflows.apply import apply_folder, folder_facts, refusals
+from offtake.workflows.book import Book, Branch
 from offtake.workflows.report import Report, report_of
 
 LOST_DAYS = 30
+CAPPED_DAYS = 60
+CAPPED_BY = 5
+"""A cap on power takes one part of so many."""
 LATE_DAYS = 91
 MORE = 2
 
@@ -92,6 +98,63 @@ def outcome_of(folder: Folder, until: int | None = None) -> Outcome:
     return _outcome(report, result.refused)
 
 
+def forward_of(
+    book: Book,
+    folder: Folder,
+    now: int,
+    *,
+    changed: Folder | None = None,
+    supposed: Scenario | None = None,
+    until: int | None = None,
+) -> Outcome | Refused:
+    """What a live book comes to, from now on at the clock of a simulation, in a copy of it.
+
+    Args:
+        book: live; only read.
+        folder: what was applied to it. It says what wants to run; its own scenario doesn't count.
+        now: the present instant.
+        changed: a folder that is applied first.
+        supposed: outside facts to come; those dated earlier happen now.
+        until: where it ends; at the end of the folder's last month when left out.
+
+    Refusals: `not_applied` where `folder` isn't what the book holds, `over` where its last month has ended,
+    and those of applying `changed`.
+    """
+    new = folder_facts(Branch(book), folder, max(now, book.state.now))
+    if new:
+        what = ", ".join(f"{fact.kind} {fact.id}" for fact in new)
+        return Refused(
+            code="not_applied",
+            sentence=f"the folder says what the book doesn't know yet ({what}); apply it, or undo it and ask "
+            "with a changed copy of the folder",
+        )
+    run = folder if changed is None else changed
+    since = max(now, book.state.now)
+    if since >= run.settings.window.end:
+        return Refused(code="over", sentence=f"the folder's last month, {run.settings.last}, has ended")
+    with TemporaryDirectory() as place:
+        copy = book.copied(Path(place) / "book")
+        try:
+            if changed is not None:
+                refused = refusals(copy.state, changed)
+                if refused:
+                    return refused[0]
+                apply_folder(copy, changed, since)
+            told = replace(run, scenario=supposed or Scenario())
+            result = Simulation(copy, told, since=since).run(until)
+            report = report_of(copy)
+        finally:
+            copy.close()
+    return _outcome(report, result.refused)
+
+
+def supposing(folder: Folder, supposed: Scenario) -> Folder:
+    """A folder with more outside facts."""
+    own = folder.scenario
+    names = ("payment", "published", "outage", "delivery", "events")
+    return with_scenario(folder, **{name: (*getattr(own, name), *getattr(supposed, name)) for name in names})
+
+
 def _outcome(report: Report, refused: Sequence[str]) -> Outcome:
     fleet = report.fleet
     return Outcome(
@@ -111,6 +174,7 @@ def _outcome(report: Report, refused: Sequence[str]) -> Outcome:
 def cases_of(folder: Folder) -> Iterator[Case]:
     """What a fleet should be tried with: each case, or why it doesn't apply."""
     yield _lose_site(folder)
+    yield _cap_power(folder)
     yield _deliver_late(folder)
     yield _double_inference(folder)
     yield _largest_leaves(folder)
@@ -146,6 +210,32 @@ def _lose_site(folder: Folder) -> Case:
         name="lose-site",
         what=f"{site.name} is lost for {LOST_DAYS} days from {format_instant(start)[:10]}",
         folder=with_scenario(folder, outage=(*folder.scenario.outage, *outages)),
+    )
+
+
+def _cap_power(folder: Folder) -> Case:
+    site = max(folder.fleet.site, key=lambda one: sum(_gpus(folder.fleet, one.id).values()))
+    start = _middle(folder)
+    day = local_date(start, site.time_zone)
+    outages = []
+    for pool in folder.fleet.pool:
+        there = [b for b in pool.build_out if b.in_service <= day and (b.retired is None or b.retired >= day)]
+        nodes = -(-sum(block.nodes for block in there) // CAPPED_BY)
+        if pool.site == site.id and nodes:
+            outages.append(
+                ScenarioOutage(
+                    id=f"stress-power-{pool.id}", pool=pool.id, start=format_instant(start),
+                    end=format_instant(start + CAPPED_DAYS * DAY_S), gpus=nodes * pool.gpus_per_node,
+                )
+            )  # fmt: skip
+    what = (
+        f"{site.name} may draw {100 // CAPPED_BY} % less power than its pools do, for {CAPPED_DAYS} days "
+        f"from {format_instant(start)[:10]}; each pool switches off as many nodes"
+    )
+    if not outages:
+        return Case(name="power", what=what, folder=None, why_not="none of its nodes is in service by then")
+    return Case(
+        name="power", what=what, folder=with_scenario(folder, outage=(*folder.scenario.outage, *outages))
     )
 
 

@@ -229,6 +229,11 @@ class Database:
             ).mappings()
             return [{**row, "minor": int(row["minor"])} for row in rows]
 
+    def copy_to(self, path: Path) -> None:
+        """Write all of it as it is now into a new file."""
+        with self._errors():
+            self._connection.execute(sa.text("VACUUM INTO :path"), {"path": str(path)})
+
     def facts_of(self, kinds: Iterable[str]) -> list[Recorded]:
         """Every fact of some kinds, in order."""
         with self._errors():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -91,6 +93,18 @@ class Book:
         if self._lock is not None:
             self._lock.close()
         self.database.close()
+
+    def copied(self, directory: Path) -> Book:
+        """A book of its own in an empty place, as this one is now; of tables, files are shared, not copied.
+
+        Tables in the lake and readings that were taken in never change, so that they can be.
+        """
+        directory.mkdir(parents=True)
+        self.database.copy_to(directory / DATABASE)
+        for name in (LAKE, USAGE):
+            if (self.directory / name).is_dir():
+                shutil.copytree(self.directory / name, directory / name, copy_function=_linked)
+        return Book(directory)
 
     def _load(self) -> None:
         state = State(head=self.database.head())
@@ -228,6 +242,13 @@ class Book:
             for batch in self.database.fact_batches():
                 self._fold(batch)
         return count
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
 
 
 def _check_not_emptied(directory: Path) -> None:
