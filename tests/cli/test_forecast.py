@@ -47,6 +47,75 @@ def test_a_forecast_says_how_well_it_held(demand: Path, tmp_path: Path) -> None:
     assert "used after" in said
 
 
+PLAN = """
+[[campaign]]
+id = "big"
+gpus = 512
+earliest = 2027-02-10
+days = [14, 14]
+
+[[campaign]]
+id = "maybe"
+gpus = 128
+earliest = 2027-02-11
+latest = 2027-02-13
+days = [1, 3]
+probability = 0.5
+"""
+
+
+def test_a_plan_adds_to_what_a_series_says_or_stands_alone(demand: Path, tmp_path: Path) -> None:
+    plan, alone, fitted, both = (
+        tmp_path / name for name in ("plan.toml", "a.parquet", "f.parquet", "b.parquet")
+    )
+    plan.write_text(PLAN, encoding="utf-8")
+    end = format_instant(START + 960 * 3600)[:10]
+    words = ("--draws", 50, "--lead", "1d", "--lead", "2d", "--horizon", "7d", "--paths")
+    succeeded("forecast", "--plan", plan, "--from", end, *words, alone)
+    succeeded("forecast", demand, *words, fitted)
+    found = succeeded("forecast", demand, "--plan", plan, *words, both)
+    tables = [pq.read_table(path).to_pydict() for path in (alone, fitted, both)]
+    assert tables[0]["start"] == tables[1]["start"] == tables[2]["start"]
+    sums = [a + b for a, b in zip(tables[0]["gpus"], tables[1]["gpus"], strict=True)]
+    assert tables[2]["gpus"] == sums
+    assert set(tables[0]["gpus"]) == {512, 640}
+    at_lead = [g for g, t in zip(sums, tables[2]["start"], strict=True) if t == START + (960 + 23) * 3600]
+    assert found["demand"][0] == {
+        "lead_hours": 24, "median": sorted(at_lead)[24], "most": sorted(at_lead)[44],
+    }  # fmt: skip
+    assert "90 % stay below" in offtake("forecast", "--plan", plan, "--from", end).said
+
+
+def test_the_season_is_chosen_by_what_was_learnt(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    hours = np.arange(24 * 7 * 12)
+    weekend = (hours // 24 % 7) >= 5
+    gpus = np.rint(300 - 200 * weekend + 40 * np.sin(hours / 24 * 2 * np.pi) + rng.normal(0, 5, len(hours)))
+    weekly = written(tmp_path / "w.csv", START + hours * 3600, gpus.astype(int).tolist())
+    found = succeeded("forecast", weekly, "--lead", "1d")
+    assert (found["season_hours"], found["season_chosen"]) == (168, True)
+    daily = succeeded("forecast", weekly, "--lead", "1d", "--season", 24)
+    assert found["leads"][0]["pinball"] < daily["leads"][0]["pinball"]
+    assert "A season of a week" in offtake("forecast", weekly, "--lead", "1d").said
+    assert "as asked" in offtake("forecast", weekly, "--lead", "1d", "--season", 24).said
+
+
+def test_what_is_no_plan_is_refused(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(PLAN.replace('"maybe"', '"big"').replace("[1, 3]", "[3, 1]"), encoding="utf-8")
+    assert [p["code"] for p in refused(3, "forecast", "--plan", plan)["problems"]] == [
+        "duplicate",
+        "bad_range",
+    ]
+    plan.write_text(PLAN.replace("latest = 2027-02-13", "latest = 2027-02-01"), encoding="utf-8")
+    assert refused(3, "forecast", "--plan", plan)["problems"][0]["code"] == "bad_range"
+    for wrong in ("gpus = 1.5", "gpus = -8", "gpus = 0"):
+        plan.write_text(PLAN.replace("gpus = 512", wrong), encoding="utf-8")
+        assert "gpus" in refused(3, "forecast", "--plan", plan)["problems"][0]["where"]
+    assert refused(3, "forecast", "--plan", tmp_path / "none")["problems"][0]["code"] == "unreadable"
+    assert refused(3, "forecast")["problems"][0]["code"] == "nothing_given"
+
+
 def test_what_is_no_series_is_refused(demand: Path, tmp_path: Path) -> None:
     hours = START + np.arange(200) * 3600
     gap = np.delete(hours, 100)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offtake.forecast.backtest import backtest, lend
+from offtake.forecast.backtest import backtest, chosen, lend
 from offtake.forecast.model import Series, fitted, paths
 
 SEEDS = st.integers(0, 2**31)
@@ -69,6 +71,25 @@ def test_a_regular_day_is_forecast_better_than_by_yesterday_alone(seed: int) -> 
     assert found.windows == 20
     assert found.ours.pinball < found.naive.pinball
     assert 0.75 < found.ours.coverage <= 1
+
+
+def test_scaled_errors_double_with_demand_and_the_choice_looks_at_what_was_learnt_only() -> None:
+    rng = np.random.default_rng(4)
+    t = np.arange(24 * 60)
+    level = np.where(t < 24 * 30, 100, 100 + (t - 24 * 30) * 0.5)
+    noisy = Series(
+        start=0, step_s=3600, values=np.rint(level * (1 + rng.normal(0, 0.1, len(t)))).astype(np.int64)
+    )
+    plain, scaled = (backtest(replace(noisy, scaled=one), 24, learn=24 * 40).ours for one in (False, True))
+    assert scaled.pinball < plain.pinball
+    assert abs(scaled.coverage - 0.9) < abs(plain.coverage - 0.9)
+    picked = chosen(noisy, [24], learn=24 * 40)
+    later = noisy.values.copy()
+    later[24 * 40 :] = 7
+    again = chosen(replace(noisy, values=later), [24], learn=24 * 40)
+    assert (picked.season, picked.scaled) == (again.season, again.scaled)
+    few = made(1, 100)
+    assert chosen(few, [24], learn=50) is few
 
 
 def test_lending_never_counts_what_isn_t_there() -> None:

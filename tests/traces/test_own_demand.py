@@ -17,7 +17,7 @@ import pytest
 
 from offtake.base.curve import Curve
 from offtake.base.time import HOUR_S, parse_instant
-from offtake.forecast.backtest import Calibration, Lent, backtest, lend
+from offtake.forecast.backtest import Calibration, Lent, backtest, chosen, lend
 from offtake.forecast.model import Series
 
 CUT = parse_instant("2017-11-15T00:00:00Z")
@@ -56,8 +56,13 @@ def helios(shared_data: Path) -> Series:
 
 
 def tried(series: Series, days: int) -> Calibration:
-    found = backtest(series, days * 24, learn=len(series.values) // 2)
+    learn = len(series.values) // 2
+    found = backtest(series, days * 24, learn=learn)
     print(f"{days} days ahead: {found}")
+    picked = chosen(series, [24, days * 24], learn=learn)
+    other = backtest(picked, days * 24, learn=learn)
+    print(f"  chosen: season {picked.season}, scaled {picked.scaled}: {other.ours}")
+    assert other.ours.pinball < 1.1 * found.ours.pinball
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,13 +13,17 @@ import typer
 from rich.console import Console
 
 from offtake.base.errors import BadInput, Problem
+from offtake.base.months import local_midnight
 from offtake.base.time import HOUR_S
+from offtake.claims.campaigns import Campaign, Counts, campaign_paths
+from offtake.cli.agreements import day_of
 from offtake.cli.capacity import length_of, length_text
-from offtake.cli.options import Json
+from offtake.cli.options import Json, wall_clock
 from offtake.cli.show import emit, table
-from offtake.forecast.backtest import Calibration, Lent, backtest, lend
+from offtake.forecast.backtest import Calibration, Lent, backtest, chosen, lend
 from offtake.forecast.model import Series, fitted
 from offtake.forecast.model import paths as paths_of
+from offtake.formats.campaigns_file import parse_campaigns
 from offtake.formats.demand_series import read_series
 from offtake.formats.files import disk_errors
 
@@ -31,7 +36,16 @@ def add_to(app: typer.Typer) -> None:
 
 
 def forecast(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Demand hour by hour: CSV or Parquet.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Demand hour by hour: CSV or Parquet.")
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", help="Campaigns to come, in TOML: alone, or on top of FILE."),
+    ] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", help="First day of a plan without FILE, YYYY-MM-DD, UTC; today.")
+    ] = None,
     lead: Annotated[
         list[str] | None, typer.Option("--lead", help="Such as 1d, 7d, 12h; may be repeated.")
     ] = None,
@@ -45,8 +59,9 @@ def forecast(
         bool, typer.Option("--hold", help="An hour without a row is as the one before, not a gap.")
     ] = False,
     season: Annotated[
-        int, typer.Option("--season", min=2, help="Hours after which the pattern comes again.")
-    ] = 24,
+        int | None,
+        typer.Option("--season", min=2, help="Hours of a season; chosen when left out."),
+    ] = None,
     capacity: Annotated[
         int | None, typer.Option("--capacity", min=1, help="GPUs there are: try lending out what is idle.")
     ] = None,
@@ -60,50 +75,137 @@ def forecast(
     draws: Annotated[int, typer.Option("--draws", min=1, max=10_000, help="How many paths.")] = 200,
     json_: Json = False,
 ) -> None:
-    """Forecast own demand, and say how well such forecasts held on the part of the series kept back."""
-    series = read_series(file, hold=hold, season=season)
-    known = int(len(series.values) * learn)
+    """Forecast own demand, and say how well such forecasts held on the part of the series kept back.
+
+    Demand is what FILE lets expect, what a --plan of campaigns adds, or both.
+    """
+    campaigns = () if plan is None else _campaigns(plan)
     leads = [max(1, length_of(text, "--lead") // HOUR_S) for text in lead or ("1d", "7d")]
+    asked = _Asked(leads=leads, out=out, horizon=length_of(horizon, "--horizon") // HOUR_S, draws=draws)
+    if file is None:
+        start = _first(plan, first)
+        made = _planned(campaigns, start, asked)
+        asked.write(made, start)
+        emit(json_, asked.plain(made), lambda console: asked.draw(console, made))
+        return
+    series = read_series(file, hold=hold, season=season or 24)
+    known = int(len(series.values) * learn)
     try:
+        if season is None:
+            series = chosen(series, leads, learn=known)
         tested = [backtest(series, steps, learn=known, band=band) for steps in leads]
-        lent = [
-            lend(series, capacity, notice=steps, learn=known, confidence=confidence)
-            for steps in (leads if capacity is not None else ())
-            if capacity is not None
-        ]
-        if out is not None:
-            _write_paths(out, series, length_of(horizon, "--horizon") // HOUR_S, draws)
+        lent = _lending(series, capacity, leads, known, confidence)
+        made = paths_of(fitted(series), asked.hours, draws, np.random.default_rng(SEED))
     except ValueError as error:
         raise BadInput([Problem(where=str(file), code="too_short", message=str(error))]) from error
+    start = series.start + len(series.values) * series.step_s
+    made += _planned(campaigns, start, asked)
+    asked.write(made, start)
     plain = {
-        "hours": len(series.values),
-        "learnt_from": known,
-        "band": band,
+        "hours": len(series.values), "learnt_from": known, "band": band,
+        "season_hours": series.season, "season_chosen": season is None,
+        "errors_in": "levels" if series.scaled else "gpus",
         "leads": [_tested(one) for one in tested],
         "lent": [_lent(one, steps) for one, steps in zip(lent, leads, strict=False)],
-        "paths": None if out is None else str(out),
-    }
-
-    def draw(console: Console) -> None:
-        _draw(console, plain, tested)
-        if lent:
-            _draw_lent(console, lent, leads, confidence)
-        if out is not None:
-            console.print(f"{out}: {draws} paths of {horizon}")
-
-    emit(json_, plain, draw)
+        **asked.plain(made),
+    }  # fmt: skip
+    emit(json_, plain, lambda console: _draw_all(console, plain, tested, lent, (asked, made, confidence)))
 
 
-def _write_paths(out: Path, series: Series, hours: int, draws: int) -> None:
-    made = paths_of(fitted(series), hours, draws, np.random.default_rng(SEED))
-    start = series.start + len(series.values) * series.step_s
-    columns = {
-        "path": np.repeat(np.arange(draws), hours),
-        "start": np.tile(start + np.arange(hours) * series.step_s, draws),
-        "gpus": made.ravel(),
-    }
-    with disk_errors(out):
-        pq.write_table(pa.table(columns), out)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is asked of paths: demand at leads, and a file of them."""
+
+    leads: list[int]
+    out: Path | None
+    horizon: int
+    draws: int
+
+    @property
+    def hours(self) -> int:
+        """How far paths must go."""
+        return max([*self.leads, self.horizon] if self.out is not None else self.leads)
+
+    def write(self, made: Counts, start: int) -> None:
+        """Write the file, if one is asked for."""
+        if self.out is None:
+            return
+        columns = {
+            "path": np.repeat(np.arange(self.draws), self.horizon),
+            "start": np.tile(start + np.arange(self.horizon) * HOUR_S, self.draws),
+            "gpus": made[:, : self.horizon].ravel(),
+        }
+        with disk_errors(self.out):
+            pq.write_table(pa.table(columns), self.out)
+
+    def at_leads(self, made: Counts) -> list[tuple[int, int]]:
+        """Demand at each lead: what half of the paths don't exceed, and what 90 % don't."""
+        at = made[:, [lead - 1 for lead in self.leads]]
+        found = np.quantile(at, [0.5, 0.9], axis=0, method="inverted_cdf")
+        return [(int(middle), int(most)) for middle, most in found.T]
+
+    def plain(self, made: Counts) -> dict[str, Any]:
+        """For JSON."""
+        rows = [
+            {"lead_hours": lead, "median": middle, "most": most}
+            for lead, (middle, most) in zip(self.leads, self.at_leads(made), strict=True)
+        ]
+        return {"demand": rows, "draws": self.draws, "paths": None if self.out is None else str(self.out)}
+
+    def draw(self, console: Console, made: Counts) -> None:
+        """For people."""
+        built = table("GPUs of own demand, by paths", ">lead", ">half stay below", ">90 % stay below")
+        for lead, (middle, most) in zip(self.leads, self.at_leads(made), strict=True):
+            built.add_row(length_text(lead * HOUR_S), f"{middle:,}", f"{most:,}")
+        console.print(built)
+        if self.out is not None:
+            console.print(f"{self.out}: {self.draws} paths of {length_text(self.horizon * HOUR_S)}")
+
+
+def _lending(
+    series: Series, capacity: int | None, notices: list[int], learn: int, confidence: float
+) -> list[Lent]:
+    if capacity is None:
+        return []
+    return [lend(series, capacity, notice=one, learn=learn, confidence=confidence) for one in notices]
+
+
+def _draw_all(
+    console: Console,
+    plain: dict[str, Any],
+    tested: list[Calibration],
+    lent: list[Lent],
+    ahead: tuple[_Asked, Counts, float],
+) -> None:
+    asked, made, confidence = ahead
+    _draw(console, plain, tested)
+    if lent:
+        _draw_lent(console, lent, asked.leads, confidence)
+    asked.draw(console, made)
+
+
+def _first(plan: Path | None, first: str | None) -> int:
+    """Where a forecast from a plan alone begins."""
+    if plan is None:
+        message, remedy = "there is nothing to forecast from", "name a series, a --plan, or both"
+        raise BadInput([Problem(where="FILE", code="nothing_given", message=message, remedy=remedy)])
+    if first is None:
+        return wall_clock() // HOUR_S * HOUR_S
+    return local_midnight(day_of("--from", first), "UTC")
+
+
+def _campaigns(plan: Path) -> tuple[Campaign, ...]:
+    try:
+        text = plan.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput([Problem(where=str(plan), code="unreadable", message=str(error))]) from error
+    return parse_campaigns(text, str(plan))
+
+
+def _planned(campaigns: tuple[Campaign, ...], start: int, asked: _Asked) -> Counts:
+    """Paths of a plan; its own generator, so that a plan doesn't change what is drawn of a series."""
+    at = start + np.arange(asked.hours, dtype=np.int64) * HOUR_S
+    return campaign_paths(campaigns, at, asked.draws, np.random.default_rng([SEED, 1]))
 
 
 def _tested(one: Calibration) -> dict[str, Any]:
@@ -137,6 +239,10 @@ def _draw(console: Console, plain: dict[str, Any], tested: list[Calibration]) ->
         f"{plain['hours']:,} hours, {plain['learnt_from']:,} to learn from, the rest kept back; a band "
         f"should hold {plain['band']:.0%}."
     )
+    named = {24: "a day", 168: "a week"}.get(plain["season_hours"], f"{plain['season_hours']} hours")
+    how = "chosen by what lost least in the part learnt from" if plain["season_chosen"] else "as asked"
+    errors = "levels of demand" if plain["errors_in"] == "levels" else "GPUs"
+    console.print(f"A season of {named}, errors counted in {errors}: {how}.")
     built = table(
         "", ">lead", ">forecasts", ">independent windows", ">band held", ">width", ">loss", ">loss, naive"
     )

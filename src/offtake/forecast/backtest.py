@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,27 +65,54 @@ def backtest(series: Series, lead: int, *, learn: int, band: float = 0.9) -> Cal
         raise ValueError(f"a band holds a share between 0 and 1, not {band}")
     model = fitted(series, learn)
     origins = np.arange(2 * series.season, len(series.values) - lead)
-    ours, made = _held(series, origins, model.ahead(origins, lead)[:, -1], lead, learn=learn, band=band)
+    point, scale = model.ahead(origins, lead)[:, -1], model.scale[origins]
+    ours, made = _held(series, origins, point, scale, lead=lead, learn=learn, band=band)
     back = series.season * -(-lead // series.season)
     known = origins[origins + lead >= back]
     plain = series.values[known + lead - back].astype(np.float64)
-    naive, _ = _held(series, known, plain, lead, learn=learn, band=band)
+    naive, _ = _held(series, known, plain, np.ones_like(plain), lead=lead, learn=learn, band=band)
     windows = (len(series.values) - learn) // lead
     return Calibration(lead=lead, forecasts=made, windows=windows, ours=ours, naive=naive)
 
 
+def chosen(series: Series, leads: Sequence[int], *, learn: int, seasons: Sequence[int] = (24, 168)) -> Series:
+    """The series with the season and the count of errors that lost least on the part that is learnt from.
+
+    Its first two thirds are fitted to, the rest forecast; what is held back later isn't looked at. Where
+    that is too little for a choice, the series stays as it is. A season that leaves too little to test the
+    longest lead isn't taken.
+
+    Args:
+        series: the whole.
+        leads: steps ahead; the shortest one chooses.
+        learn: steps at its beginning that may be looked at.
+        seasons: to choose among, in steps.
+    """
+    found: list[tuple[float, Series]] = []
+    long_enough = [one for one in seasons if len(series.values) >= 2 * one + 2 * max(leads) + LEAST]
+    for season in long_enough:
+        for scaled in (False, True):
+            one = replace(series, season=season, scaled=scaled)
+            try:
+                held = backtest(replace(one, values=series.values[:learn]), min(leads), learn=2 * learn // 3)
+            except ValueError:
+                continue  # too short for this season
+            found.append((held.ours.pinball, one))
+    return min(found, key=lambda pair: pair[0])[1] if found else series
+
+
 def _held(
-    series: Series, origins: Counts, point: Floats, lead: int, *, learn: int, band: float
+    series: Series, origins: Counts, point: Floats, scale: Floats, *, lead: int, learn: int, band: float
 ) -> tuple[Held, int]:
     came = series.values[origins + lead].astype(np.float64)
-    errors = came - point
+    errors = (came - point) / scale
     ends = np.array([(1 - band) / 2, 0.5, (1 + band) / 2])
     inside, widths, losses = [], [], []
     for i in np.flatnonzero(origins >= learn).tolist():
         known = errors[origins + lead <= origins[i]]
         if len(known) < LEAST:
             continue
-        low, middle, high = point[i] + np.quantile(known, ends)
+        low, middle, high = point[i] + scale[i] * np.quantile(known, ends)
         inside.append(low <= came[i] <= high)
         widths.append(high - low)
         off = came[i] - np.array([low, middle, high])
@@ -170,5 +198,6 @@ def lend(
 def _most(model: Model, origin: int, notice: int, confidence: float) -> int:
     """The demand that isn't exceeded at this share of the steps ahead, over all ways they may go."""
     known = model.known(origin, notice)
-    ahead = (model.ahead(np.array([origin]), notice) + model.errors(known, notice)).ravel()
+    errors = model.scale[origin] * model.errors(known, notice)
+    ahead = (model.ahead(np.array([origin]), notice) + errors).ravel()
     return int(np.ceil(np.quantile(ahead, confidence, method="inverted_cdf") - 1e-6))

@@ -30,12 +30,14 @@ class Series:
         step_s: seconds of a step.
         values: int64[n], GPUs.
         season: steps after which the pattern comes again; a day of hours is 24.
+        scaled: errors are counted in levels of demand: what has doubled errs by twice as much.
     """
 
     start: int
     step_s: int
     values: Counts
     season: int = 24
+    scaled: bool = False
 
     def __post_init__(self) -> None:
         if len(self.values) and int(self.values.min()) < 0:
@@ -57,6 +59,11 @@ class Model:
     season: Floats
     damping: float
 
+    @property
+    def scale(self) -> Floats:
+        """What errors are counted in after each step, float64[n]: one GPU, or the level of demand then."""
+        return np.maximum(self.level, 1.0) if self.series.scaled else np.ones_like(self.level)
+
     def ahead(self, origins: Counts, horizon: int) -> Floats:
         """Point forecasts from some steps on.
 
@@ -71,9 +78,9 @@ class Model:
         return found
 
     def errors(self, origins: Counts, horizon: int) -> Floats:
-        """What came less what was expected, float64[O, H]."""
+        """What came less what was expected, float64[O, H], counted in `scale`."""
         came = self.series.values[origins[:, np.newaxis] + np.arange(1, horizon + 1)]
-        found: Floats = came - self.ahead(origins, horizon)
+        found: Floats = (came - self.ahead(origins, horizon)) / self.scale[origins, np.newaxis]
         return found
 
     def known(self, origin: int, horizon: int) -> Counts:
@@ -151,4 +158,6 @@ def paths(model: Model, horizon: int, count: int, rng: np.random.Generator) -> C
     origin = len(model.series.values) - 1
     known = model.known(origin, horizon)
     errors = model.errors(known, horizon)[rng.integers(0, len(known), count)]
-    return np.rint(np.maximum(model.ahead(np.array([origin]), horizon) + errors, 0)).astype(np.int64)
+    ahead = model.ahead(np.array([origin]), horizon) + model.scale[origin] * errors
+    found: Counts = np.rint(np.maximum(ahead, 0)).astype(np.int64)
+    return found
