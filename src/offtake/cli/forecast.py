@@ -84,10 +84,8 @@ def forecast(
     asked = _Asked(leads=leads, out=out, horizon=length_of(horizon, "--horizon") // HOUR_S, draws=draws)
     if file is None:
         start = _first(plan, first)
-        made = _planned(campaigns, start, asked)
-        asked.write(made, start)
-        emit(json_, asked.plain(made), lambda console: asked.draw(console, made))
-        return
+        made = asked.write(_planned(campaigns, start, asked), start)
+        return emit(json_, asked.plain(made), lambda console: asked.draw(console, made))
     series = read_series(file, hold=hold, season=season or 24)
     known = int(len(series.values) * learn)
     try:
@@ -99,8 +97,7 @@ def forecast(
     except ValueError as error:
         raise BadInput([Problem(where=str(file), code="too_short", message=str(error))]) from error
     start = series.start + len(series.values) * series.step_s
-    made += _planned(campaigns, start, asked)
-    asked.write(made, start)
+    made = asked.write(made + _planned(campaigns, start, asked), start)
     plain = {
         "hours": len(series.values), "learnt_from": known, "band": band,
         "season_hours": series.season, "season_chosen": season is None,
@@ -109,7 +106,9 @@ def forecast(
         "lent": [_lent(one, steps) for one, steps in zip(lent, leads, strict=False)],
         **asked.plain(made),
     }  # fmt: skip
-    emit(json_, plain, lambda console: _draw_all(console, plain, tested, lent, (asked, made, confidence)))
+    return emit(
+        json_, plain, lambda console: _draw_all(console, plain, tested, lent, (asked, made, confidence))
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,10 +125,10 @@ class _Asked:
         """How far paths must go."""
         return max([*self.leads, self.horizon] if self.out is not None else self.leads)
 
-    def write(self, made: Counts, start: int) -> None:
-        """Write the file, if one is asked for."""
+    def write(self, made: Counts, start: int) -> Counts:
+        """The paths, written to the file if one is asked for."""
         if self.out is None:
-            return
+            return made
         columns = {
             "path": np.repeat(np.arange(self.draws), self.horizon),
             "start": np.tile(start + np.arange(self.horizon) * HOUR_S, self.draws),
@@ -137,6 +136,7 @@ class _Asked:
         }
         with disk_errors(self.out):
             pq.write_table(pa.table(columns), self.out)
+        return made
 
     def at_leads(self, made: Counts) -> list[tuple[int, int]]:
         """Demand at each lead: what half of the paths don't exceed, and what 90 % don't."""

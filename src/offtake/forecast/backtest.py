@@ -78,27 +78,44 @@ def backtest(series: Series, lead: int, *, learn: int, band: float = 0.9) -> Cal
 def chosen(series: Series, leads: Sequence[int], *, learn: int, seasons: Sequence[int] = (24, 168)) -> Series:
     """The series with the season and the count of errors that lost least on the part that is learnt from.
 
-    Its first two thirds are fitted to, the rest forecast; what is held back later isn't looked at. Where
-    that is too little for a choice, the series stays as it is. A season that leaves too little to test the
-    longest lead isn't taken.
+    Its first two thirds are fitted to, the rest forecast; what is held back later isn't looked at. A season
+    that leaves too little to test the longest lead isn't taken, nor are errors in levels of demand where no
+    lead that long could be tried: what had been near nothing would err by many times what is there. Where
+    nothing can be tried, the series stays as it is.
 
     Args:
         series: the whole.
-        leads: steps ahead; the shortest one chooses.
+        leads: steps ahead; losses at all that could be tried are added up.
         learn: steps at its beginning that may be looked at.
         seasons: to choose among, in steps.
     """
-    found: list[tuple[float, Series]] = []
-    long_enough = [one for one in seasons if len(series.values) >= 2 * one + 2 * max(leads) + LEAST]
-    for season in long_enough:
-        for scaled in (False, True):
-            one = replace(series, season=season, scaled=scaled)
-            try:
-                held = backtest(replace(one, values=series.values[:learn]), min(leads), learn=2 * learn // 3)
-            except ValueError:
-                continue  # too short for this season
-            found.append((held.ours.pinball, one))
-    return min(found, key=lambda pair: pair[0])[1] if found else series
+    learnt = replace(series, values=series.values[:learn])
+    seasons = [one for one in seasons if len(series.values) >= 2 * one + 2 * max(leads) + LEAST]
+    losses: dict[tuple[int, bool], list[float]] = {}
+    for lead in sorted(set(leads)):
+        tried = {
+            (season, scaled): _loss(replace(learnt, season=season, scaled=scaled), lead, 2 * learn // 3)
+            for season in seasons
+            for scaled in (False, True)
+        }
+        for method, loss in tried.items():
+            if loss is not None:
+                losses.setdefault(method, []).append(loss)
+    most = max((len(found) for found in losses.values()), default=0)
+    whole = {m: sum(found) for m, found in losses.items() if len(found) == most}
+    allowed = [m for m in whole if not m[1] or most == len(set(leads))]
+    if not allowed:
+        return series
+    season, scaled = min(allowed, key=lambda method: whole[method])
+    return replace(series, season=season, scaled=scaled)
+
+
+def _loss(series: Series, lead: int, learn: int) -> float | None:
+    """The loss of forecasts on what lies beyond the first steps; None where it is too short."""
+    try:
+        return backtest(series, lead, learn=learn).ours.pinball
+    except ValueError:
+        return None
 
 
 def _held(
