@@ -18,8 +18,8 @@
   sleep inside a job takes real time all the same, and a job whose time limit a jump passes is ended.
 - `wait_for(condition, what, seconds=30)`: polls until the condition holds and returns its answer.
 - `kill(name)` and `start(name)` of `slurmctld`, `slurmdbd`, `munged`, `mariadbd` or a node's `slurmd`, by the
-  node's name; `kill_node(name)` takes what runs on the node down too; `terminate(name)` lets a daemon save its
-  state; `is_up(name)`.
+  node's name; `kill_node(name)` takes down what runs on the node too; `terminate(name)` lets a daemon
+  save its state; `is_up(name)`.
 - `node_timeout(seconds)`: after how long a silent node is down. It is 0, never, unless set: a jump would end
   all nodes at once.
 - `stop()`: ends every process that the cluster started, and what jobs left; removes the folder.
@@ -27,10 +27,10 @@
 The cluster is up in a few seconds: munge, MariaDB (a copy of a prepared data folder), slurmdbd, slurmctld and
 one slurmd for each node. It runs as root (then jobs may have several Unix users) or as a plain user. Daemons
 die with the process that started them. Ports are tried before they are used, and others are taken where a
-start fails. The fixtures in conftest.py: `slurm` (four nodes, one for a module), `slurm_clusters` (starts more).
+start fails. Fixtures in conftest.py: `slurm` (four nodes, one for a module), `slurm_clusters` (starts more).
 
 Source: `slurmd -N` runs several nodes on one host where it is built for that, as Debian's is; GPUs are links
-to /dev/null, which slurmd takes for devices; libfaketime moves the clock through a file that all daemons read.
+to /dev/null, which slurmd takes for devices; libfaketime moves the clock by a file that all daemons read.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -131,8 +132,8 @@ AccountingStorageEnforce=associations,limits,qos,safe
 AccountingStoreFlags=job_comment
 PrivateData=accounts,events,jobs,reservations,usage,users
 GresTypes=gpu
-NodeName=DEFAULT CPUs={cpus} RealMemory=500000
-NodeName={nodes} NodeHostname=localhost NodeAddr=127.0.0.1 Port={node_ports} Gres=gpu:h100:{gpus} State=UNKNOWN
+NodeName=DEFAULT CPUs={cpus} RealMemory=500000 State=UNKNOWN
+NodeName={nodes} NodeHostname=localhost NodeAddr=127.0.0.1 Port={node_ports} Gres=gpu:h100:{gpus}
 PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=60 State=UP
 """
 
@@ -516,7 +517,8 @@ class SlurmCluster:
         if name == "mariadbd":
             return [
                 "mariadbd", "--no-defaults", f"--user={self.user}", f"--datadir={d}/db",
-                f"--socket={d}/run/db.sock", f"--pid-file={d}/run/mariadbd.pid", "--bind-address=127.0.0.1", f"--port={self._db_port}",
+                f"--socket={d}/run/db.sock", f"--pid-file={d}/run/mariadbd.pid",
+                "--bind-address=127.0.0.1", f"--port={self._db_port}",
                 "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=8M",
                 "--innodb-lock-wait-timeout=900",
                 "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--skip-log-bin",
@@ -549,25 +551,23 @@ class SlurmCluster:
         wait_for(answers, f"{name} answers", 60)
 
     def _answers(self, name: str) -> bool:
-        quiet = {"check": False, "timeout": 20}
+        quiet = partial(self.run, check=False, timeout=20)
         if name == "munged":
-            return self.run(["munge", "-S", f"{self.folder}/run/munge.sock", "-n"], **quiet).returncode == 0
+            return quiet(["munge", "-S", f"{self.folder}/run/munge.sock", "-n"]).returncode == 0
         if name == "mariadbd":
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", self._db_port)) == 0
         if name == "slurmdbd":
-            return self.run(["sacctmgr", "-n", "-i", "show", "cluster"], **quiet).returncode == 0
+            return quiet(["sacctmgr", "-n", "-i", "show", "cluster"]).returncode == 0
         if name == "slurmctld":
-            return "UP" in self.run(["scontrol", "ping"], **quiet).stdout
-        said = self.run(["sinfo", "-h", "-N", "-n", name, "-o", "%t"], **quiet).stdout.strip()
+            return "UP" in quiet(["scontrol", "ping"]).stdout
+        said = quiet(["sinfo", "-h", "-N", "-n", name, "-o", "%t"]).stdout.strip()
         return bool(said) and said[-1] not in "*#~" and not said.startswith(("unk", "down"))
 
     def _controller_time(self) -> int:
-        first = self.run(["scontrol", "show", "config"], check=False).stdout.partition("\n")[0]
-        _, _, text = first.partition("as of ")
-        if not text:
-            return 0
-        return int(self.run(["date", "+%s", "-d", text]).stdout)
+        ran = self.run(["env", "SLURM_TIME_FORMAT=%s", "scontrol", "show", "config"], check=False)
+        _, _, text = ran.stdout.partition("\n")[0].partition("as of ")
+        return int(text or 0)
 
     # How it ends
 
