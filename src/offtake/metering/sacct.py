@@ -1,17 +1,19 @@
 """Slurm's accounting, row by row: which runs of which jobs held GPUs, from when to when.
 
-A listing is what `sacct` prints with ``--parsable2`` and its header, times in seconds since the epoch. The rules:
+A listing is what `sacct` prints with ``--parsable2`` and its header, times in seconds since the epoch. The
+rules:
 
-- A run is named by cluster and `DBIndex`: a requeued job has a row for each run, ids are used again, and the last
-  task of an array has the array's own id.
+- A run is named by cluster and `DBIndex`: a requeued job has a row for each run, ids are used again, and the
+  last task of an array has the array's own id.
 - It is billed from start to end. `ElapsedRaw` leaves suspended time out, although the GPUs were held.
 - The row after a resize has the first start of the job; it begins when it was submitted, which is the resize.
 - A run without a numeric end waits, whatever its state: a row may read COMPLETED before its end is known.
-- A pending row isn't billed. With a start, it is the trace of a controller that died before it saved its state.
+- A pending row isn't billed. With a start, it is the trace of a controller that died before it saved its
+  state.
 - A row that a newer one of the same job overtook isn't billed, because one of the two is wrong: a finding.
 - Steps repeat what their job held. They tell only how long the GPUs stayed held after the job's end.
 
-Source: Slurm's documentation of sacct; each rule was tried on a real cluster (tests/live/test_slurm_metering.py).
+Source: Slurm's documentation of sacct; each rule is tested on a real cluster, in tests/live.
 """
 
 from __future__ import annotations
@@ -31,13 +33,13 @@ NEEDED = ("DBIndex", "Account", "State", "Submit", "Start", "End", "AllocTRES")
 """Columns without which runs can't be billed."""
 
 COLUMNS = (
-    "JobIDRaw", "JobID", "DBIndex", "Cluster", "Account", "User", "QOS", "Partition", "State", "Submit", "Eligible",
-    "Start", "End", "ElapsedRaw", "Suspended", "AllocTRES", "NodeList", "ReservationId", "Reason",
+    "JobIDRaw", "JobID", "DBIndex", "Cluster", "Account", "User", "QOS", "Partition", "State", "Submit",
+    "Eligible", "Start", "End", "ElapsedRaw", "Suspended", "AllocTRES", "NodeList", "ReservationId", "Reason",
 )  # fmt: skip
 """Columns that offtake asks for."""
 
 LEFT_OUT = {
-    "running": "not ended yet: a reading once it has",
+    "running": "still running: a reading once it has ended",
     "pending": "never started",
     "superseded": "overtaken by a newer row of the same job",
     "no_gpus": "held no GPUs",
@@ -77,7 +79,7 @@ class Run:
         nodes: that it held, in Slurm's shorthand.
         reservation: id of the reservation that it ran in, or empty.
         suspended_s: how long it was suspended, holding its GPUs.
-        overlap_s: how much earlier the row says that it began: the time before a resize, which Slurm counts twice.
+        overlap_s: how much earlier the row says that it began: before a resize, which Slurm counts twice.
         held_until: when its last step ended, where the listing has steps; else its end.
     """
 
@@ -261,18 +263,19 @@ def _run(row: Mapping[str, str]) -> Run:
 
 
 def _overtaken(runs: Iterable[Run]) -> set[tuple[str, str]]:
-    """Runs that a newer row of the same job shows to be wrong: the older had not ended when the newer began."""
+    """Runs that hadn't ended when a newer one of the same job began: one of the two is wrong."""
     by_job = defaultdict[tuple[str, str], dict[str, Run]](dict)
     for run in runs:
         if run.job:
             by_job[run.cluster, run.job][run.index] = run  # a row that is there twice is one row
     found = set()
     for rows in by_job.values():
-        ordered = sorted(rows.values(), key=lambda run: int(run.index))
-        for i, older in enumerate(ordered):
-            starts = [newer.start for newer in ordered[i + 1 :]]
-            if starts and (older.end is None or older.end > max(older.start, min(starts))):
-                found.add((older.cluster, older.index))
+        next_start: int | None = None
+        for run in sorted(rows.values(), key=lambda run: int(run.index), reverse=True):
+            if next_start is not None and (run.end is None or run.end > max(run.start, next_start)):
+                found.add((run.cluster, run.index))
+            else:
+                next_start = run.start if next_start is None else min(next_start, run.start)
     return found
 
 

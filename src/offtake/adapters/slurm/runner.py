@@ -4,8 +4,8 @@ Commands are lists of words, never lines for a shell. Times come back as seconds
 zone of the cluster. An answer says which of three things happened, because each wants another reaction: done,
 refused by Slurm (the command was understood; ask otherwise), or not reached (nothing is known; ask again).
 
-Source: the messages are those of Slurm 22.05 with its controller, its slurmdbd and munge down, in turn. A command
-without munge tries for 49 s by itself, so the time allowed is shorter than that.
+Source: the messages are those of Slurm 22.05 with its controller, its slurmdbd and munge down, in turn. A
+command without munge tries for 49 s by itself, so the time allowed is shorter than that.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ OUR_VARIABLES = ("SLURM_", "SACCT_", "SACCTMGR_", "SBATCH_", "SINFO_", "SQUEUE_"
 UNREACHED = re.compile(
     r"unable to contact slurm|connection refused|connection timed out|connect failure|connection reset"
     r"|socket timed out|protocol authentication error|munge (?:encode|decode) failed|no route to host"
-    r"|problem (?:talking|connecting) to the database|zero bytes were transmitted|communication (?:connection|shutdown)"
+    r"|problem (?:talking|connecting) to the database|zero bytes were transmitted"
+    r"|communication (?:connection|shutdown)"
     r"|unable to (?:connect|resolve)|name or service not known|temporary failure in name resolution"
     r"|slurm backup controller in standby|lost connection|broken pipe",
     re.IGNORECASE,
@@ -50,8 +51,8 @@ UNREACHED = re.compile(
 class Outcome(StrEnum):
     """What became of a command.
 
-    `DONE`: Slurm did it. `REFUSED`: Slurm was reached and said no. `UNREACHED`: Slurm, or the host, wasn't reached,
-    or gave no answer in time; what was asked for may have happened all the same.
+    `DONE`: Slurm did it. `REFUSED`: Slurm was reached and said no. `UNREACHED`: Slurm, or the host, wasn't
+    reached, or gave no answer in time; what was asked for may have happened all the same.
     """
 
     DONE = "done"
@@ -144,7 +145,8 @@ class Runner:
         """
         if self.host.startswith("-") or any(c.isspace() for c in self.host):
             problem = Problem(
-                where="host", code="bad_host", message=f"{self.host!r} is no host", remedy="write login1 or me@login1"
+                where="host", code="bad_host", message=f"{self.host!r} is no host",
+                remedy="write login1 or me@login1",
             )  # fmt: skip
             raise BadInput([problem])
 
