@@ -12,7 +12,8 @@
   `folder/work`; `logs()` is the end of every log.
 - `run(argv, check=True, input=None, timeout=60, user=None)`: one command; `user` is another Unix user, for
   root only. `say(*argv)`: what it printed.
-- `submit(script, *options)` → job id; `state(job)`; `accounting(*commands)`: sacctmgr commands in one call.
+- `submit(script, *options)` → job id; `state(job)`; `accounting(*commands)`: sacctmgr commands in one call
+  (a QOS that is made in a call isn't known to the rest of it).
   Name the account: where the user is root, jobs without one run in Slurm's account root, which has no limit.
 - `now()`: seconds since the epoch on the cluster's clock; `jump(seconds)` moves it forward while jobs run. A
   sleep inside a job takes real time all the same, and a job whose time limit a jump passes is ended.
@@ -334,11 +335,14 @@ class SlurmCluster:
         return ran.stdout.strip().partition(";")[0]
 
     def state(self, job: str) -> str:
-        """A job's state as the controller has it, such as RUNNING; empty when it has forgotten the job."""
+        """A job's state as the controller has it, such as RUNNING; empty when it has forgotten the job.
+
+        An array or a job of components may have several: ``PENDING RUNNING``.
+        """
         ran = self.run(
             ["squeue", "--noheader", "--states=all", "--Format=State", f"--jobs={job}"], check=False
         )
-        return ran.stdout.strip()
+        return " ".join(sorted(set(ran.stdout.split())))
 
     def accounting(self, *commands: str) -> str:
         """Run sacctmgr commands in one call, which is faster than one by one; what it printed.

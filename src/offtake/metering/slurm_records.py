@@ -1,8 +1,8 @@
 """What Slurm records beside runs of jobs: outages of nodes, reservations, and its own sums of usage.
 
-Everything here is what ``sacctmgr --parsable2`` and ``sreport --parsable2`` print, times in seconds since the epoch.
-Slurm's sums are a control of ours, with two known differences: a resize, whose time before it Slurm counts twice,
-and suspended time, which `ElapsedRaw` leaves out while sums and bills have it.
+Everything here is what ``sacctmgr --parsable2`` and ``sreport --parsable2`` print, times in seconds since the
+epoch. Slurm's sums are a control of ours, with two known differences: a resize, whose time before it Slurm counts
+twice, and suspended time, which `ElapsedRaw` leaves out while sums and bills have it.
 
 Source: Slurm's documentation of sacctmgr and sreport; the differences are measured in tests/live.
 """
@@ -84,7 +84,7 @@ class Reconciled:
         account: that both are of.
         ours: billed, or to be billed once what runs has ended.
         theirs: Slurm's sum.
-        suspended: time that was suspended: in both, and missing from `ElapsedRaw`.
+        suspended: of these runs, in or out of the span: in both sums, and missing from `ElapsedRaw`.
         overlap: before a resize, counted twice by Slurm.
         unfinished: of `ours`, what has no end yet.
         unexplained: theirs − ours − overlap. Anything but nothing wants an explanation.

@@ -1,8 +1,9 @@
-"""Slurm's accounting, read through its commands: runs of jobs bit by bit, outages, reservations, control sums.
+"""Slurm's accounting, read through its commands: runs of jobs, outages, reservations, control sums.
 
-Runs are read in windows that follow each other: from where the last one ended, less an overlap, to some minutes ago.
-A row may come late, and a run is named, so reading it again changes nothing. A window closes only when the controller
-answers and has nothing left to tell slurmdbd (its "DBD Agent queue"): then all that happened before it is written down.
+Runs are read in windows that follow each other: from where the last one ended, less an overlap, to some minutes
+ago. A row may come late, and a run is named, so reading it again changes nothing. A window closes only when the
+controller answers and has nothing left to tell slurmdbd (its "DBD Agent queue"): then all that happened before
+it is written down.
 """
 
 from __future__ import annotations
@@ -73,8 +74,8 @@ def read_runs(
         steps: list steps, too, for how long GPUs stayed held after a job's end.
 
     Returns:
-        The window; or `nothing_new` (it would be empty), `accounting_behind` (events wait to be written down),
-        `slurm_unreached` or `slurm_refused`. Then the position stays as it is, and nothing is lost.
+        The window; or `nothing_new` (it would be empty), `accounting_behind` (events wait to be written
+        down), `slurm_unreached` or `slurm_refused`. Then the position stays as it is, and nothing is lost.
 
     Raises:
         BadInput: for rows that can't be understood.
