@@ -37,6 +37,7 @@ to /dev/null, which slurmd takes for devices; libfaketime moves the clock by a f
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import pwd
@@ -44,6 +45,7 @@ import random
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -75,6 +77,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 GPUS = 8
 CPUS = 64
 FIRST_PORT, LAST_PORT = 20_000, 32_000
+SHARED = Path("/dev/shm")
 STARTS = 3
 """How often a start is tried, each time on other ports."""
 
@@ -420,6 +423,8 @@ class SlurmCluster:
             if name in self._running:
                 self._end(name, signal.SIGKILL)
         self._kill_leftovers()
+        for path in self._shared_clock():
+            path.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def leftovers(self, node: str = "") -> list[int]:
@@ -447,6 +452,7 @@ class SlurmCluster:
         self.conf = self.folder / "etc" / "slurm.conf"
         self._write_conf(*_free_ports(3 + len(self.nodes)))
         self._write_clock()
+        self._share_clock()
         self.env = self._environment()
         self._launch("munged")
         self._copy_database()
@@ -481,7 +487,7 @@ class SlurmCluster:
         (self.folder / "munge" / "key").touch(mode=0o600)
         (self.folder / "munge" / "key").write_bytes(os.urandom(64))
         (self.folder / "munge").chmod(0o700)
-        self._db_port = db
+        self._ports = {"ctld": ctld, "dbd": dbd, "db": db}
 
     def _environment(self) -> dict[str, str]:
         kept = {
@@ -496,12 +502,30 @@ class SlurmCluster:
             "LD_PRELOAD": str(_library("faketime/libfaketimeMT.so.1")),
             "FAKETIME_TIMESTAMP_FILE": str(self.folder / "clock"),
             "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_SHARED": f"/{self.folder.name}-clock /{self.folder.name}-clock",
         }
 
     def _write_clock(self) -> None:
         new = self.folder / "clock.new"
         new.write_text(f"{self._offset:+d}\n")
         new.rename(self.folder / "clock")
+
+    def _share_clock(self) -> None:
+        """Make what libfaketime's processes share, which each would otherwise make for itself, by its number.
+
+        Those of processes that are killed stay behind, and the next one with that number then exits at once.
+        """
+        name = f"/{self.folder.name}-clock"
+        if not ctypes.CDLL(None).sem_open(name.encode(), os.O_CREAT, 0o666, 1):
+            raise DidNotStart(f"no semaphore {name}")
+        semaphore, memory = self._shared_clock()
+        # two counters, and start times that say that they aren't known
+        memory.write_bytes(struct.pack("=QQ8q", 0, 0, *[0, -1] * 4).ljust(4096, b"\0"))
+        for path in (semaphore, memory):
+            path.chmod(0o666)  # jobs of other users use it
+
+    def _shared_clock(self) -> tuple[Path, Path]:
+        return SHARED / f"sem.{self.folder.name}-clock", SHARED / f"{self.folder.name}-clock"
 
     def _copy_database(self) -> None:
         target = self.folder / "db"
@@ -522,7 +546,7 @@ class SlurmCluster:
             return [
                 "mariadbd", "--no-defaults", f"--user={self.user}", f"--datadir={d}/db",
                 f"--socket={d}/run/db.sock", f"--pid-file={d}/run/mariadbd.pid",
-                "--bind-address=127.0.0.1", f"--port={self._db_port}",
+                "--bind-address=127.0.0.1", f"--port={self._ports['db']}",
                 "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=8M",
                 "--innodb-lock-wait-timeout=900",
                 "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--skip-log-bin",
@@ -559,12 +583,12 @@ class SlurmCluster:
         if name == "munged":
             return quiet(["munge", "-S", f"{self.folder}/run/munge.sock", "-n"]).returncode == 0
         if name == "mariadbd":
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", self._db_port)) == 0
+            return _listens(self._ports["db"])
         if name == "slurmdbd":
             return quiet(["sacctmgr", "-n", "-i", "show", "cluster"]).returncode == 0
         if name == "slurmctld":
-            return "UP" in quiet(["scontrol", "ping"]).stdout
+            # a command that finds nobody tries for 9 s
+            return _listens(self._ports["ctld"]) and "UP" in quiet(["scontrol", "ping"]).stdout
         said = quiet(["sinfo", "-h", "-N", "-n", name, "-o", "%t"]).stdout.strip()
         return bool(said) and said[-1] not in "*#~" and not said.startswith(("unk", "down"))
 
@@ -641,6 +665,11 @@ def _free_ports(count: int) -> range:
         ports = range(first, first + count)
         if all(map(_is_free, ports)):
             return ports
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _is_free(port: int) -> bool:

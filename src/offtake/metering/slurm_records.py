@@ -23,7 +23,7 @@ RESERVATION_COLUMNS = ("Cluster", "Name", "ID", "TimeStart", "TimeEnd", "TRES", 
 CONTROL_COLUMNS = ("Cluster", "Account", "Login", "Proper Name", "TRES Name", "Used")
 
 NO_RUNAWAYS = "No runaway jobs"
-RUNAWAY_COLUMNS = ("ID", "Name", "Partition", "Cluster", "State", "TimeStart", "TimeEnd")
+RUNAWAY_COLUMNS = ("ID", "Name", "Partition", "Cluster", "State", "TimeSubmit", "TimeStart", "TimeEnd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class ReservedTime:
         start: of this part.
         end: of this part, exclusive.
         cpus: that it has; reservations are of whole nodes, and Slurm's record names no GPUs.
-        unused_s: how long it stood idle.
+        unused_s: how long it stood idle, by CPUs.
     """
 
     cluster: str
@@ -141,16 +141,34 @@ def parse_reservations(text: str) -> tuple[ReservedTime, ...]:
     return tuple(found)
 
 
-def idle_gpu_seconds(parts: Iterable[ReservedTime], *, cpus_per_node: int, gpus_per_node: int) -> Fraction:
-    """GPU-seconds that were reserved and stood idle.
+def idle_gpu_seconds(
+    parts: Iterable[ReservedTime], runs: Iterable[Run], *, cpus_per_node: int, gpus_per_node: int
+) -> int:
+    """GPU-seconds that were reserved and that no run of the reservation held.
+
+    Slurm's own `UnusedWall` doesn't say it: it is weighed by CPUs, so that a job with one CPU and all GPUs of a
+    node leaves it almost whole.
 
     Args:
-        parts: of reservations, on nodes that are alike.
+        parts: of reservations of whole nodes, alike.
+        runs: any; those of these reservations count.
         cpus_per_node: as Slurm has them.
         gpus_per_node: as Slurm has them.
+
+    Raises:
+        BadInput: for a reservation that isn't of whole nodes.
     """
-    per_cpu = Fraction(gpus_per_node, cpus_per_node)
-    return sum((part.unused_s * part.cpus * per_cpu for part in parts), Fraction(0))
+    by_id = defaultdict[tuple[str, str], list[Run]](list)
+    for run in {(run.cluster, run.index): run for run in runs}.values():
+        by_id[run.cluster, run.reservation].append(run)
+    idle = 0
+    for part in parts:
+        nodes, rest = divmod(part.cpus, cpus_per_node)
+        if rest:
+            raise _bad(part.name, "part_of_a_node", f"{part.cpus} CPUs aren't whole nodes of {cpus_per_node}")
+        held = sum(billed_seconds(run, part.start, part.end) for run in by_id[part.cluster, part.id])
+        idle += nodes * gpus_per_node * (part.end - part.start) - held
+    return idle
 
 
 def parse_control(text: str) -> dict[str, int]:
