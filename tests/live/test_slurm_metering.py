@@ -38,8 +38,8 @@ MONTH_END = HOUR + 3600
 FAR = MONTH_END + 86_400
 
 # Writes down when it begins and, some times a second, that it is still there; a jump of the clock doesn't end
-# it. (bash's own $EPOCHREALTIME shows the real time, whatever is preloaded.) It ends after so many beats of its
-# first run, or of its others, or when it is told to.
+# it. (bash's own $EPOCHREALTIME shows the real time, whatever is preloaded.) It ends after so many beats of
+# its first run, or of its others, or when it is told to.
 JOB = """
 me=$SLURM_JOB_ID.${{SLURM_RESTART_COUNT:-0}}
 date +%s.%N > $me.start
@@ -367,8 +367,8 @@ def test_the_next_window_adds_only_what_is_new(lab: Lab, batch: Batch) -> None:
 
 def test_what_is_reserved_and_idle_is_counted(lab: Lab) -> None:
     start = lab.cluster.now()
-    words = "scontrol create reservation ReservationName=lease Duration=40-0 Nodes=n05,n06 Accounts=a StartTime=now"
-    lab.run(*words.split())
+    terms = "ReservationName=lease Accounts=a Nodes=n05,n06 StartTime=now Duration=40-0"
+    lab.run("scontrol", "create", "reservation", *terms.split())
     job = lab.submit("--gres=gpu:8", "--reservation=lease", "--nodelist=n05", seconds=2)
     lab.until(job, "COMPLETED")
     lab.passes(2)

@@ -1,8 +1,8 @@
 """What Slurm records beside runs of jobs: outages of nodes, reservations, and its own sums of usage.
 
 Everything here is what ``sacctmgr --parsable2`` and ``sreport --parsable2`` print, times in seconds since the
-epoch. Slurm's sums are a control of ours, with two known differences: a resize, whose time before it Slurm counts
-twice, and suspended time, which `ElapsedRaw` leaves out while sums and bills have it.
+epoch. Slurm's sums are a control of ours, with two known differences: a resize, whose time before it Slurm
+counts twice, and suspended time, which `ElapsedRaw` leaves out while sums and bills have it.
 
 Source: Slurm's documentation of sacctmgr and sreport; the differences are measured in tests/live.
 """
@@ -146,8 +146,8 @@ def idle_gpu_seconds(
 ) -> int:
     """GPU-seconds that were reserved and that no run of the reservation held.
 
-    Slurm's own `UnusedWall` doesn't say it: it is weighed by CPUs, so that a job with one CPU and all GPUs of a
-    node leaves it almost whole.
+    Slurm's own `UnusedWall` doesn't say it: it is weighed by CPUs, so that a job with one CPU and all GPUs of
+    a node leaves it almost whole.
 
     Args:
         parts: of reservations of whole nodes, alike.
