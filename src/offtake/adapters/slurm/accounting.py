@@ -1,8 +1,8 @@
 """Slurm's accounting, read through its commands: runs of jobs, outages, reservations, control sums.
 
 Runs are read in windows that follow each other: from where the last one ended, less an overlap, to some
-minutes ago. A row may come late, and a run is named, so reading it again changes nothing. A window closes only
-when the controller answers and has nothing left to tell slurmdbd (its "DBD Agent queue"): then all that
+minutes ago. A row may come late, and a run is named, so reading it again changes nothing. A window closes
+only when the controller answers and has nothing left to tell slurmdbd (its "DBD Agent queue"): then all that
 happened before it is written down.
 """
 
