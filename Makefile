@@ -51,16 +51,28 @@ bench: .venv/.ready-bench .venv/.ready-rivals
 	$(PIP) --editable '.[dev]'
 	@touch $@ .venv/.ready
 
-# Tests look at the report in a real browser and read the PDF back. Elsewhere than on Debian as root, what is
-# missing is named, and the tests that need it are skipped and listed at the end.
-.venv/.ready-system: | .venv/bin/python
-	@missing=""; \
-	command -v chromium >/dev/null || missing="$$missing chromium"; \
-	command -v pdftotext >/dev/null || missing="$$missing poppler-utils"; \
+# Tests look at the report in a real browser, read the PDF back, and meter a real Slurm. Elsewhere than on Debian
+# as root, what is missing is named, and the tests that need it are skipped and listed at the end. The stamp
+# depends on this file, so that an old checkout looks again when the list grows. The tests start their own daemons
+# in folders of their own; at run level 1 the packages' scripts start none of the system's (invoke-rc.d), and where
+# systemd runs the units are switched off, but for those of a service that was there before.
+SYSTEM := chromium:chromium pdftotext:poppler-utils slurmctld:slurmctld slurmd:slurmd sacct:slurm-client \
+	slurmdbd:slurmdbd munged:munge mariadbd:mariadb-server faketime:faketime \
+	*/slurm-wlm/accounting_storage_mysql.so:slurm-wlm-mysql-plugin */slurm-wlm/select_cons_tres.so:slurm-wlm-basic-plugins
+
+.venv/.ready-system: Makefile | .venv/bin/python
+	@export PATH="$$PATH:/usr/sbin:/sbin"; missing=""; \
+	for pair in $(SYSTEM); do what="$${pair%%:*}"; \
+		case "$$what" in \*/*) ls /usr/lib/$$what >/dev/null 2>&1;; *) command -v "$$what" >/dev/null;; esac \
+			|| missing="$$missing $${pair##*:}"; done; \
 	if [ -z "$$missing" ]; then touch $@; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "installing for the tests:$$missing"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null && touch $@; \
+		apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends $$missing >/dev/null && touch $@ && \
+		if [ -d /run/systemd/system ]; then for p in $$missing; do case "$$p" in \
+			slurmctld|slurmd|slurmdbd|munge) systemctl disable --now "$$p";; \
+			mariadb-server) systemctl disable --now mariadb;; esac; done; fi; \
 	else echo "not installed, some tests will be skipped:$$missing" >&2; fi
 
 # The FinOps Foundation's validator of FOCUS 1.2 wants Python 3.12 and an older numpy: an environment of its own.

@@ -13,8 +13,9 @@ from offtake.base.errors import BadInput, Problem
 from offtake.cli.options import Json
 from offtake.cli.show import emit
 from offtake.formats.files import disk_errors
-from offtake.formats.sacct_file import LEFT_OUT, read_sacct
+from offtake.formats.sacct_file import read_sacct
 from offtake.formats.traces import import_helios, import_philly
+from offtake.metering.sacct import LEFT_OUT
 from offtake.metering.tres import Combination
 
 app = typer.Typer(
@@ -74,6 +75,7 @@ def sacct(
     plain = {
         "readings": found.readings.num_rows,
         "left_out": dict(found.left_out),
+        "findings": [{"code": f.code, "sentence": f.sentence} for f in found.findings],
         "billing_unit_seconds": found.units,
         "differs": list(found.differs),
     }
@@ -82,6 +84,8 @@ def sacct(
         console.print(f"{out}: {found.readings.num_rows:,} readings. Next: offtake usage ingest BOOK {out}")
         for why, count in found.left_out.items():
             console.print(f"{count:,} rows left out: {LEFT_OUT[why]}")
+        for finding in found.findings:
+            console.print(f"Not billed, look into it: {finding.sentence}")
         if found.units is not None:
             console.print(f"Billing units by these weights: {found.units:,} unit-seconds")
         if found.differs:

@@ -5,38 +5,21 @@ The listing is what this prints on the cluster, for a span that overlaps the las
     TZ=UTC SLURM_TIME_FORMAT=%s sacct --duplicates --allocations --allusers --noconvert --parsable2
       --format=JobIDRaw,DBIndex,Cluster,Account,Partition,State,Submit,Start,End,AllocTRES -S … -E …
 
-A run is named by cluster and `DBIndex`, because a requeued job has several and ids may be used again. What is
-billed is from start to end, suspended time included, because the GPUs were held. A row after a resize has the
-first start of the job; it begins when it was submitted.
+Which rows are billed, and from when to when, is decided in `metering.sacct`.
 """
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from offtake.base.errors import BadInput, Problem
 from offtake.formats.usage_file import SCHEMA
-from offtake.metering.tres import Combination, billing_units, gpus_of, parse_tres
-from offtake.metering.usage import ReadingKind
-
-NEEDED = ("DBIndex", "Account", "State", "Submit", "Start", "End", "AllocTRES")
-"""Columns without which runs can't be billed."""
-
-LEFT_OUT = {
-    "running": "still running: a reading once it has ended",
-    "pending": "never started",
-    "no_gpus": "held no GPUs",
-    "no_time": "ended as it began",
-    "step": "a step, which repeats what its job held",
-}
-"""Why a row makes no reading."""
+from offtake.metering.sacct import Accounting, Finding, Run, parse_sacct, reading_of
+from offtake.metering.tres import Combination, billing_units, parse_tres
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +29,14 @@ class Listing:
     Attributes:
         readings: allocation readings, as columns of the lake.
         left_out: rows that make no reading, by reason.
+        findings: rows that can't be trusted, and aren't billed.
         units: billing units by Slurm's weights times seconds; None without weights.
         differs: runs whose stated billing isn't what the weights give, by cluster and index.
     """
 
     readings: pa.Table
     left_out: Mapping[str, int]
+    findings: tuple[Finding, ...]
     units: int | None
     differs: tuple[str, ...]
 
@@ -75,92 +60,55 @@ def read_sacct(
         BadInput: for a file that can't be read, a missing column, an account that isn't named, or a row that
             can't be understood; the row is named.
     """
-    rows, left_out, differs = [], Counter[str](), []
-    units = 0 if weights is not None else None
-    for number, row in _rows(path):
-        where = f"{path}: row {number}"
-        why = _why_not(row)
-        if why is not None:
-            left_out[why] += 1
-            continue
-        reading = _reading(where, row, accounts)
-        if not reading["value"] or reading["end"] <= reading["start"]:
-            left_out["no_time" if reading["value"] else "no_gpus"] += 1
-            continue
-        rows.append(reading)
-        if units is not None and weights is not None:
-            own = _units(where, row["AllocTRES"], weights, combination)
-            units += own * (reading["end"] - reading["start"])
-            stated = parse_tres(row["AllocTRES"]).get("billing")
-            if stated is not None and int(stated[0]) != own:
-                differs.append(reading["id"])
-    return Listing(
-        readings=pa.Table.from_pylist(rows, schema=SCHEMA),
-        left_out=dict(left_out),
-        units=units,
-        differs=tuple(differs),
-    )
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise _bad(str(path), "unreadable", str(error)) from error
-    reader = csv.DictReader(text.splitlines(), delimiter="|", quoting=csv.QUOTE_NONE)
-    missing = [name for name in NEEDED if name not in (reader.fieldnames or ())]
-    if missing:
-        remedy = f"ask sacct for --parsable2 --format={','.join(NEEDED)} with its header"
-        raise _bad(str(path), "missing_column", f"it has no column {', '.join(missing)}", remedy)
-    for row in reader:
-        if None in row or None in row.values():
-            raise _bad(f"{path}: row {reader.line_num}", "garbled", "it hasn't as many fields as the header")
-        yield reader.line_num, row
+    found = parse_sacct(text, str(path))
+    _ensure_named(str(path), found, accounts)
+    units, differs = (None, ()) if weights is None else _weighed(str(path), found.runs, weights, combination)
+    return Listing(
+        readings=pa.Table.from_pylist(
+            [reading_of(run, accounts[run.account]) for run in found.runs], schema=SCHEMA
+        ),
+        left_out=found.left_out,
+        findings=found.findings,
+        units=units,
+        differs=differs,
+    )
 
 
-def _why_not(row: Mapping[str, str]) -> str | None:
-    if "." in row.get("JobIDRaw", ""):
-        return "step"
-    if row["State"].startswith("PENDING") or row["Start"] in ("Unknown", "None", ""):
-        return "pending"
-    return "running" if row["End"] in ("Unknown", "None", "") else None
+def _ensure_named(where: str, found: Accounting, accounts: Mapping[str, str]) -> None:
+    unknown = sorted({run.account for run in found.runs} - set(accounts))
+    named = ", ".join(sorted(accounts)) or "none"
+    problems = [
+        Problem(
+            where=where,
+            code="unknown_account",
+            message=f"nobody is named for account {account!r}",
+            remedy=f"say --account {account}=AGREEMENT/TRANCHE; named are {named}",
+        )
+        for account in unknown
+    ]
+    if problems:
+        raise BadInput(problems)
 
 
-def _reading(where: str, row: Mapping[str, str], accounts: Mapping[str, str]) -> dict[str, Any]:
-    account = row["Account"]
-    if account not in accounts:
-        named = ", ".join(sorted(accounts)) or "none"
-        remedy = f"say --account {account}=AGREEMENT/TRANCHE; named are {named}"
-        raise _bad(where, "unknown_account", f"nobody is named for account {account!r}", remedy)
-    start, submit, end = (_instant(where, name, row[name]) for name in ("Start", "Submit", "End"))
-    try:
-        gpus = gpus_of(parse_tres(row["AllocTRES"]))
-    except ValueError as error:
-        raise _bad(where, "bad_tres", str(error)) from error
-    return {
-        "kind": str(ReadingKind.ALLOCATION),
-        "source": f"slurm/{row.get('Cluster') or 'cluster'}",
-        "id": row["DBIndex"],
-        "subject": accounts[account],
-        "pool": row.get("Partition", ""),
-        "start": max(start, submit),
-        "end": end,
-        "value": gpus,
-    }
-
-
-def _instant(where: str, name: str, text: str) -> int:
-    if not text.isdigit():
-        remedy = "list with TZ=UTC SLURM_TIME_FORMAT=%s: a local time says too little"
-        raise _bad(where, "bad_instant", f"{name} is {text!r}, no number of seconds", remedy)
-    return int(text)
-
-
-def _units(where: str, held: str, weights: str, combination: Combination) -> int:
-    try:
-        return billing_units(held, weights, combination)
-    except ValueError as error:
-        raise _bad(where, "bad_tres", str(error)) from error
+def _weighed(
+    where: str, runs: tuple[Run, ...], weights: str, combination: Combination
+) -> tuple[int, tuple[str, ...]]:
+    """Weighted unit-seconds of runs, and the indexes of those that state other units."""
+    total, differs = 0, []
+    for run in runs:
+        try:
+            own = billing_units(run.tres, weights, combination)
+        except ValueError as error:
+            raise _bad(f"{where}: {run.index}", "bad_tres", str(error)) from error
+        total += own * ((run.end or run.start) - run.start)
+        stated = parse_tres(run.tres).get("billing")
+        if stated is not None and int(stated[0]) != own:
+            differs.append(run.index)
+    return total, tuple(differs)
 
 
 def _bad(where: str, code: str, message: str, remedy: str = "") -> BadInput:

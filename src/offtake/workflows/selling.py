@@ -407,7 +407,8 @@ def quote_capacity(book: OpenBook, asked: Request) -> CapacityQuote | Refused:
         even = recalls.even_price(worth.firm, question.rebate, worth.own)
         if even is None or least is None:
             return _not_enough(asked, amount, 0)
-        floor, price, short = least, max(even, least), Fraction(0)
+        # where own work is worth less than firm pays, taking GPUs back would earn nothing: never above firm
+        floor, price, short = least, max(min(even, Fraction(worth.firm)), least), Fraction(0)
     rate = _up(price)
     hours_paid = asked.gpus * len(hours) * (1 - recalls.share)
     value = Fraction(rate) * hours_paid - Fraction(question.rebate) * asked.gpus * len(hours) * recalls.share

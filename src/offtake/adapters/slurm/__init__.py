@@ -1,0 +1,1 @@
+"""Slurm, through its commands: a runner of them, and what its accounting says."""
