@@ -23,7 +23,16 @@ from offtake.store.fact import GENESIS, Fact, Recorded
 Body = Mapping[str, Any]
 Key = tuple[str, str]
 
-ON_DEMAND = ("document", "settled", "old_plan", "old_batch", "old_paid", "old_usage_part", "sent")
+ON_DEMAND = (
+    "document",
+    "settled",
+    "old_plan",
+    "old_batch",
+    "old_paid",
+    "old_usage_part",
+    "sent",
+    "commanded",
+)
 """Kinds that are kept for reading, and needed by a tick only when a settled month is settled again."""
 
 MANIFESTS: Mapping[str, tuple[str, ...]] = {
@@ -383,6 +392,7 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "node.restored": _node_event,
     "node.sanitised": _node_event,
     "nodes.assigned": _assigned,
+    "cluster.commanded": _item("commanded"),
     "delivery.tested": _item("tested"),
     "month.settled": _settled,
     "month.resettled": _resettled,
