@@ -288,6 +288,38 @@ def test_leases_recall_give_back_and_invoice(lab: Lab) -> None:
         assert invoices[agreement].minor == truth[f"{agreement}/main"], "a cent for each GPU-second"
 
 
+def test_what_can_t_be_reached_is_left_and_a_hand_s_change_is_set_back(lab: Lab) -> None:
+    cluster, book = lab.cluster, lab.book
+    lab.settled()
+    cluster.accounting("modify account ot_alpha_main set GrpTRES=gres/gpu=64")
+    cluster.kill("slurmdbd")
+    lost = take_turn(book, SlurmScheduler(lab.runner), lab.wiring, cluster.now, warned=lab.warned)
+    assert lost.stopped is not None
+    assert (lost.stopped.code, lost.done) == ("slurm_unreached", ())
+    cluster.start("slurmdbd")
+    cluster.wait_for(lambda: not isinstance(SlurmScheduler(lab.runner).read(), Refused), "it is back")
+    planned = take_turn(
+        book, SlurmScheduler(lab.runner), lab.wiring, cluster.now, warned=lab.warned, dry_run=True
+    )
+    assert [(one.step.kind, one.step.target, one.answer) for one in planned.done] == [
+        (Kind.LIMIT, "ot_alpha_main", None)
+    ]
+    (back,) = lab.turn().done
+    assert back.step.why == "alpha/main holds 8 GPUs now; the limit was 64"
+    assert lab.actual().limits["ot_alpha_main"] == 8
+    told = [item.body for item in book.kept("commanded").values()]
+    assert {one["outcome"] for one in told} == {"done"}
+    assert ["sacctmgr", "-i", "modify", "account", "ot_alpha_main", "set", "GrpTRES=gres/gpu=8"] in [
+        one["words"] for one in told
+    ]
+    cluster.run(
+        ["scontrol", "create", "reservation", "ReservationName=weekend", "StartTime=now", "Duration=60",
+         f"Nodes={lab.cluster.nodes[0]}", "Users=root", "Flags=IGNORE_JOBS,OVERLAP"]
+    )  # fmt: skip
+    (found,) = lab.turn().findings
+    assert "weekend isn't offtake's" in found.sentence
+
+
 def summed(lab: Lab, month: Interval) -> dict[str, int]:
     """GPU-seconds by claim: rows of sacct added up without any of offtake's rules."""
     ran = lab.runner.run(sacct_words(month.start, month.end))

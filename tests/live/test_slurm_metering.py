@@ -370,6 +370,7 @@ def test_what_is_reserved_and_idle_is_counted(lab: Lab) -> None:
     start = lab.cluster.now()
     terms = "ReservationName=lease Accounts=a Nodes=n05,n06 StartTime=now Duration=40-0"
     lab.run("scontrol", "create", "reservation", *terms.split())
+    lab.passes(2)  # until slurmdbd knows of it, too
     job = lab.submit("--gres=gpu:8", "--reservation=lease", "--nodelist=n05", seconds=2)
     lab.until(job, "COMPLETED")
     lab.passes(2)
