@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offtake.adapters.simulated_scheduler import SimulatedScheduler
-from offtake.enforcement.converge import excess, findings, steps
+from offtake.enforcement.converge import excess, findings, lowered_by_hand, steps
 from offtake.enforcement.model import Account, Actual, Desired, Hold, Job, Kind, Step
 
 NODES = [f"n{i:02d}" for i in range(1, 9)]
@@ -117,6 +117,17 @@ def test_a_job_is_warned_then_stopped_when_its_time_is_up() -> None:
     assert stop.kind is Kind.STOP
 
 
+def test_a_limit_that_somebody_lowered_is_kept_and_one_that_somebody_raised_is_not() -> None:
+    desired = Desired(accounts=(account("ot_a", 16),), holds=())
+    for limit, last, kept in ((8, 16, {"ot_a": 8}), (8, 8, {}), (64, 16, {}), (8, None, {}), (24, 32, {})):
+        actual = replace(EMPTY, limits={"ot_a": limit})
+        ours = {} if last is None else {"ot_a": last}
+        assert lowered_by_hand(desired, actual, ours) == kept
+        found = steps(desired, actual, warned={}, now=0, grace_s=0, kept=kept)
+        assert [s.kind for s in found] == ([] if kept else [Kind.LIMIT])
+        assert [f.code for f in findings(desired, actual, kept)] == ["lowered_by_hand"] * len(kept)
+
+
 def test_what_is_others_is_left_alone() -> None:
     actual = Actual(
         limits={"physics": None, "ot_gone": 8}, users={}, holds={}, foreign={"weekend": ("n01", "n02")},
@@ -129,5 +140,5 @@ def test_what_is_others_is_left_alone() -> None:
     assert [(s.kind, s.target) for s in found] == [
         (Kind.LIMIT, "ot_gone"), (Kind.MAKE_ACCOUNT, "ot_a"), (Kind.MAKE_HOLD, "ot_a"),
     ]  # fmt: skip
-    (one,) = findings(desired, actual)
+    (one,) = findings(desired, actual, {})
     assert (one.code, "weekend isn't offtake's and has n02" in one.sentence) == ("foreign_reservation", True)

@@ -312,6 +312,13 @@ def test_what_can_t_be_reached_is_left_and_a_hand_s_change_is_set_back(lab: Lab)
     assert ["sacctmgr", "-i", "modify", "account", "ot_alpha_main", "set", "GrpTRES=gres/gpu=8"] in [
         one["words"] for one in told
     ]
+    cluster.accounting("modify account ot_alpha_main set GrpTRES=gres/gpu=0")
+    kept = lab.turn()
+    assert (kept.done, [one.code for one in kept.findings]) == ((), ["lowered_by_hand"])
+    raised = take_turn(
+        book, SlurmScheduler(lab.runner), lab.wiring, cluster.now, warned=lab.warned, set_back=True
+    )
+    assert [one.step.target for one in raised.done] == ["ot_alpha_main"]
     cluster.run(
         ["scontrol", "create", "reservation", "ReservationName=weekend", "StartTime=now", "Duration=60",
          f"Nodes={lab.cluster.nodes[0]}", "Users=root", "Flags=IGNORE_JOBS,OVERLAP"]

@@ -55,6 +55,9 @@ def live(
     meter_only: Annotated[
         bool, typer.Option("--meter-only", help="Read what ran, and enforce nothing.")
     ] = False,
+    set_back: Annotated[
+        bool, typer.Option("--set-back", help="Also raise limits that somebody lowered by hand.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Keep a cluster as the book says, turn by turn, until stopped; and read in what ran.
@@ -70,7 +73,8 @@ def live(
         if not dry_run:
             book.hold()
         while True:
-            said = _turn(book, config, warned, dry_run=dry_run, meter_only=meter_only)
+            how = _How(dry_run=dry_run, meter_only=meter_only, set_back=set_back)
+            said = _turn(book, config, warned, how)
             emit(json_, _plain(said), lambda out, said=said: _draw(out, said))  # type: ignore[misc]
             if once or dry_run:
                 break
@@ -79,16 +83,26 @@ def live(
         raise typer.Exit(1)
 
 
-def _turn(
-    book: Book, config: ClusterFile, warned: dict[str, int], *, dry_run: bool, meter_only: bool
-) -> _Said:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _How:
+    """What a turn may do."""
+
+    dry_run: bool
+    meter_only: bool
+    set_back: bool
+
+
+def _turn(book: Book, config: ClusterFile, warned: dict[str, int], how: _How) -> _Said:
     runner = Runner(host=config.host, conf=config.conf)
     wiring = Wiring(nodes=config.nodes, users=config.users, grace_s=config.grace_s)
     turn = Turn(decided=0, done=())
-    if not meter_only:
-        turn = take_turn(book, SlurmScheduler(runner), wiring, wall_clock, warned=warned, dry_run=dry_run)
+    if not how.meter_only:
+        turn = take_turn(
+            book, SlurmScheduler(runner), wiring, wall_clock, warned=warned, dry_run=how.dry_run,
+            set_back=how.set_back,
+        )  # fmt: skip
     metered: Metered | Refused | None = None
-    if not dry_run:
+    if not how.dry_run:
         metered = _meter(book, runner, config)
     return _Said(at=wall_clock(), turn=turn, metered=metered)
 

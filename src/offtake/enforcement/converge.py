@@ -8,19 +8,26 @@ before anything is raised or taken.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from offtake.enforcement.model import PREFIX, Account, Actual, Desired, Finding, Hold, Job, Kind, Step
 
 
 def steps(
-    desired: Desired, actual: Actual, *, warned: Mapping[str, int], now: int, grace_s: int
+    desired: Desired,
+    actual: Actual,
+    *,
+    warned: Mapping[str, int],
+    now: int,
+    grace_s: int,
+    kept: Collection[str] = (),
 ) -> tuple[Step, ...]:
     """What to do, in order; nothing where all is as it should be.
 
     Args:
         desired: what should be so.
         actual: what is.
+        kept: accounts whose limit somebody lowered by hand (`lowered_by_hand`), and that stay so.
         warned: when each job was told that it must stop.
         now: the present instant.
         grace_s: seconds from the warning of a job to its end.
@@ -31,8 +38,26 @@ def steps(
         *_let_go(desired, actual),
         *_accounts(desired, actual),
         *_take(desired, actual),
-        *_raise(desired, actual),
+        *_raise(desired, actual, kept),
     )
+
+
+def lowered_by_hand(desired: Desired, actual: Actual, ours: Mapping[str, int]) -> dict[str, int]:
+    """Limits below both what should be and what offtake set last, by account: somebody meant them.
+
+    A limit above what should be isn't kept: it is lowered at once.
+
+    Args:
+        desired: what should be so.
+        actual: what is.
+        ours: the limit that offtake set last, by account.
+    """
+    found = {}
+    for one in desired.accounts:
+        limit, last = actual.limits.get(one.name), ours.get(one.name)
+        if limit is not None and last is not None and limit < min(last, one.gpus):
+            found[one.name] = limit
+    return found
 
 
 def excess(desired: Desired, actual: Actual) -> dict[str, tuple[Job, ...]]:
@@ -61,10 +86,18 @@ def excess(desired: Desired, actual: Actual) -> dict[str, tuple[Job, ...]]:
     return found
 
 
-def findings(desired: Desired, actual: Actual) -> tuple[Finding, ...]:
-    """What stands in the way and is others' to change."""
+def findings(desired: Desired, actual: Actual, kept: Mapping[str, int]) -> tuple[Finding, ...]:
+    """What stands in the way and is others' to change; `kept` is of `lowered_by_hand`."""
     wanted = {node: hold.name for hold in desired.holds for node in hold.nodes}
-    found = []
+    should = {one.name: one.gpus for one in desired.accounts}
+    found = [
+        Finding(
+            code="lowered_by_hand",
+            sentence=f"somebody set the limit of {name} to {limit} GPUs, and it should have {should[name]}; "
+            "it stays so until `offtake live --set-back`",
+        )
+        for name, limit in sorted(kept.items())
+    ]
     for name, nodes in sorted(actual.foreign.items()):
         taken = sorted(node for node in nodes if node in wanted)
         if taken:
@@ -151,10 +184,10 @@ def _accounts(desired: Desired, actual: Actual) -> Iterator[Step]:
                 )  # fmt: skip
 
 
-def _raise(desired: Desired, actual: Actual) -> Iterator[Step]:
+def _raise(desired: Desired, actual: Actual, kept: Collection[str]) -> Iterator[Step]:
     for one in sorted(desired.accounts, key=lambda account: account.name):
         limit = actual.limits.get(one.name)
-        if limit is not None and limit < one.gpus:
+        if limit is not None and limit < one.gpus and one.name not in kept:
             yield _limit(one, f"{one.claim} holds {one.gpus} GPUs now; the limit was {limit}")
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from offtake.base.errors import ensure
 from offtake.base.outcome import Refused
 from offtake.claims.model import Claim
-from offtake.enforcement.converge import findings, steps
+from offtake.enforcement.converge import findings, lowered_by_hand, steps
 from offtake.enforcement.model import PREFIX, Account, Actual, Desired, Finding, Hold, Kind, Step
 from offtake.placement.model import NodeState
 from offtake.store.fact import Fact
@@ -171,6 +171,7 @@ def take_turn(
     *,
     warned: dict[str, int],
     dry_run: bool = False,
+    set_back: bool = False,
 ) -> Turn:
     """One turn: decide, place, and bring the cluster in line.
 
@@ -180,6 +181,7 @@ def take_turn(
         wiring: how things are called there.
         clock: the present instant.
         warned: when jobs were warned; this turn's are added, those that are gone removed.
+        set_back: also limits that somebody lowered by hand.
         dry_run: only say what would be done to the cluster, as nodes were last assigned.
     """
     decided = 0
@@ -198,8 +200,10 @@ def take_turn(
     running = {job.id for job in actual.jobs}
     for job in [one for one in warned if one not in running]:
         del warned[job]
-    found = steps(desired, actual, warned=warned, now=clock(), grace_s=wiring.grace_s)
-    foreign = findings(desired, actual)
+    ours = {name: int(item.body["gpus"]) for name, item in book.state.of("limit_set").items()}
+    kept = {} if set_back else lowered_by_hand(desired, actual, ours)
+    found = steps(desired, actual, warned=warned, now=clock(), grace_s=wiring.grace_s, kept=kept)
+    foreign = findings(desired, actual, kept)
     if dry_run:
         return Turn(decided=0, done=tuple(Done(step=step, answer=None) for step in found), findings=foreign)
     done = []
@@ -221,9 +225,17 @@ def _record(book: Book, done: Sequence[Done], now: int) -> None:
         body = {
             "step": str(one.step.kind), "target": one.step.target, "why": one.step.why,
             "words": list(one.answer.argv), "outcome": str(one.answer.outcome), "said": one.answer.why,
+            "limit_gpus": _limit_of(one.step),
         }  # fmt: skip
         id_ = f"{book.state.head[0] + 1}/{i}"
         facts.append(Fact(kind=COMMANDED, id=id_, effective_at=now, recorded_at=now, body=body))
     if facts:
         with book.writing():
             book.append(facts)
+
+
+def _limit_of(step: Step) -> int | None:
+    """The limit that a step sets; None for one that sets none."""
+    if step.account is None or step.kind not in (Kind.LIMIT, Kind.MAKE_ACCOUNT):
+        return None
+    return step.account.gpus
