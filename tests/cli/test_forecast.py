@@ -93,10 +93,10 @@ def test_the_season_is_chosen_by_what_was_learnt(tmp_path: Path) -> None:
     gpus = np.rint(300 - 200 * weekend + 40 * np.sin(hours / 24 * 2 * np.pi) + rng.normal(0, 5, len(hours)))
     weekly = written(tmp_path / "w.csv", START + hours * 3600, gpus.astype(int).tolist())
     found = succeeded("forecast", weekly, "--lead", "1d")
-    assert (found["season_hours"], found["season_chosen"]) == (168, True)
+    assert (found["season_hours"], found["season_chosen"]) == ([24, 168], True)
     daily = succeeded("forecast", weekly, "--lead", "1d", "--season", 24)
     assert found["leads"][0]["pinball"] < daily["leads"][0]["pinball"]
-    assert "A season of a week" in offtake("forecast", weekly, "--lead", "1d").said
+    assert "A season of a day and a week" in offtake("forecast", weekly, "--lead", "1d").said
     assert "as asked" in offtake("forecast", weekly, "--lead", "1d", "--season", 24).said
 
 

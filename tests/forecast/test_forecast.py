@@ -87,7 +87,7 @@ def test_scaled_errors_double_with_demand_and_the_choice_looks_at_what_was_learn
     later = noisy.values.copy()
     later[24 * 40 :] = 7
     again = chosen(replace(noisy, values=later), [24], learn=24 * 40)
-    assert (picked.season, picked.scaled) == (again.season, again.scaled)
+    assert (picked.longer, picked.scaled) == (again.longer, again.scaled)
     few = made(1, 100)
     assert chosen(few, [24], learn=50) is few
 
