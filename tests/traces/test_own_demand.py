@@ -62,7 +62,8 @@ def tried(series: Series, days: int) -> Calibration:
     picked = chosen(series, [24, days * 24], learn=learn)
     other = backtest(picked, days * 24, learn=learn)
     print(f"  chosen: seasons {picked.season} {picked.longer}, scaled {picked.scaled}: {other.ours}")
-    assert other.ours.pinball < 1.1 * found.ours.pinball
+    assert other.ours.pinball < 1.01 * found.ours.pinball
+    assert abs(other.ours.coverage - 0.9) <= abs(found.ours.coverage - 0.9)
     return found
 
 

@@ -2,8 +2,8 @@
 
 With one season it is the Holt-Winters method: a level, a damped trend, a value for each step of the season.
 With a day's and a week's it is the structural model with trigonometric seasons, which holds both at once. A
-week alone by Holt-Winters has 168 values to learn, one a week each: on Philly and on made series it lost more
-than the structural model in most trials, and its bands held less often than they should.
+week alone by Holt-Winters has 168 values to learn, each once a week: of nine trials on Philly and two made
+series (a lead of one, three and seven days) it lost more in five, and its bands held less often in eight.
 
 Either is fitted to the first steps only, and its state after a step depends on nothing that comes later.
 
@@ -28,9 +28,8 @@ SHORTEST_HARMONICS, LONGER_HARMONICS = 4, 10
 flatter, not only lower. Measured on made series with weekends: three waves of a week lose nearly twice as
 much as ten."""
 
-FIT_SEASONS, FIT_ROUNDS = 8, 20
-"""The structural model is fitted to so many of its longest season, the last ones, by so many rounds of search:
-more takes seconds longer, and its likelihood hardly moves."""
+FIT_SEASONS = 8
+"""The structural model is fitted to so many of its longest season, the last ones: more takes longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -115,6 +114,7 @@ def structural(values: Floats, count: int, seasons: Sequence[int]) -> Structural
     """A level that wanders and several seasons that drift, their variances fitted to the first steps.
 
     Values are counted in the spread of those steps, so that a fleet ten times as big is forecast alike.
+    Powell's search needs no gradient: on made series it found the likelihoods of the default in half the time.
     """
     from statsmodels.tsa.statespace.structural import UnobservedComponents
 
@@ -127,10 +127,10 @@ def structural(values: Floats, count: int, seasons: Sequence[int]) -> Structural
     ]
     learnt = values[max(0, count - FIT_SEASONS * max(seasons)) : count] / unit
     with warnings.catch_warnings():
-        # a search that stops at its most rounds says so; whether its forecasts hold is measured, not assumed
+        # of a series that hardly moves it says that nothing can be found
         warnings.simplefilter("ignore")
         fit = UnobservedComponents(learnt, level="llevel", freq_seasonal=waves).fit(
-            disp=False, maxiter=FIT_ROUNDS, cov_type="none"
+            method="powell", disp=False, cov_type="none"
         )
         along = UnobservedComponents(values / unit, level="llevel", freq_seasonal=waves)
         states = along.filter(fit.params).predicted_state[:, 1:].T

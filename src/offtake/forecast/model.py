@@ -2,7 +2,7 @@
 
 The point forecast is one of `methods`: fitted once, its state at any step depends on nothing later. What it
 can't know comes from its own record: the errors it made, from each earlier step on, over as long a way ahead.
-A path is today's forecast with one such run of errors added as a whole, so it wanders and jumps as demand did.
+A path is today's forecast with one such run of errors added as a whole, so it wanders and jumps as that did.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def fitted(series: Series, learn: int | None = None) -> Model:
             f"{count} steps are too few: two seasons of {series.longest} and {LEAST} more are needed"
         )
     values = series.values.astype(np.float64)
-    if series.longer is None:
+    if series.longer is None or not np.ptp(values[:count]):  # without any movement there is nothing to fit
         method: Smoothed | Structural = smoothed(values, count, series.season)
     else:
         method = structural(values, count, (series.season, series.longer))
