@@ -88,16 +88,30 @@ def test_a_plan_adds_to_what_a_series_says_or_stands_alone(demand: Path, tmp_pat
 
 def test_the_season_is_chosen_by_what_was_learnt(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
-    hours = np.arange(24 * 7 * 12)
+    hours = np.arange(24 * 7 * 8)
     weekend = (hours // 24 % 7) >= 5
     gpus = np.rint(300 - 200 * weekend + 40 * np.sin(hours / 24 * 2 * np.pi) + rng.normal(0, 5, len(hours)))
     weekly = written(tmp_path / "w.csv", START + hours * 3600, gpus.astype(int).tolist())
     found = succeeded("forecast", weekly, "--lead", "1d")
-    assert (found["season_hours"], found["season_chosen"]) == (168, True)
+    assert (found["season_hours"], found["season_chosen"]) == ([24, 168], True)
     daily = succeeded("forecast", weekly, "--lead", "1d", "--season", 24)
     assert found["leads"][0]["pinball"] < daily["leads"][0]["pinball"]
-    assert "A season of a week" in offtake("forecast", weekly, "--lead", "1d").said
-    assert "as asked" in offtake("forecast", weekly, "--lead", "1d", "--season", 24).said
+    words = ("forecast", weekly, "--lead", "1d", "--season", 168, "--season", 24)
+    said = offtake(*words).said
+    assert "A season of a day and a week" in said
+    assert "as asked" in said
+    for wrong in ((24, 24), (24, 168, 300)):
+        seasons = [word for one in wrong for word in ("--season", one)]
+        assert refused(3, "forecast", weekly, *seasons)["problems"][0]["code"] == "bad_range"
+
+
+def test_campaigns_that_no_path_reaches_are_named(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(PLAN, encoding="utf-8")
+    words = ("forecast", "--plan", plan, "--from", "2027-02-08", "--lead", "3d")
+    assert succeeded(*words)["not_in_paths"] == ["maybe"]
+    assert "Nothing of maybe falls into the 3 d that paths go." in offtake(*words).said
+    assert succeeded(*words, "--lead", "4d")["not_in_paths"] == []
 
 
 def test_what_is_no_plan_is_refused(tmp_path: Path) -> None:

@@ -54,6 +54,66 @@ def test_a_forecast_knows_nothing_of_what_comes_later(seed: int, origin: int) ->
     assert np.array_equal(mine.known(origin, 30), theirs.known(origin, 30))
 
 
+def weekly(seed: int, weeks: int) -> Series:
+    """A day's wave, weekends that are lower and flatter, a level that wanders, and some noise."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(weeks * 168)
+    values = 300 * (1 + 0.3 * np.sin(t / 24 * 2 * np.pi)) * np.where(t // 24 % 7 >= 5, 0.6, 1.0)
+    values *= np.exp(np.cumsum(rng.normal(0, 0.005, len(t)))) * (1 + rng.normal(0, 0.05, len(t)))
+    return Series(start=0, step_s=3600, values=np.rint(values).astype(np.int64), longer=168)
+
+
+@settings(max_examples=2, deadline=None)
+@given(SEEDS, st.integers(560, 700))
+def test_with_two_seasons_a_forecast_knows_nothing_of_what_comes_later(seed: int, origin: int) -> None:
+    series = weekly(seed, 5)
+    changed = series.values.copy()
+    changed[origin + 1 :] = 9_999
+    mine, theirs = fitted(series, 540), fitted(replace(series, values=changed), 540)
+    at = np.array([origin])
+    assert np.array_equal(mine.ahead(at, 30), theirs.ahead(at, 30))
+    assert np.array_equal(mine.known(origin, 30), theirs.known(origin, 30))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_where_weekends_differ_two_seasons_are_taken_and_lose_half(seed: int) -> None:
+    series, learn = weekly(seed, 6), 4 * 168
+    picked = chosen(replace(series, longer=None), [24], learn=learn)
+    assert picked.longer == 168
+    both = backtest(series, 24, learn=learn).ours
+    day = backtest(replace(series, longer=None), 24, learn=learn).ours
+    assert both.pinball < day.pinball / 2
+    assert 0.75 < both.coverage <= 1
+    big = backtest(replace(series, values=series.values * 10), 24, learn=learn).ours
+    assert big.width == pytest.approx(10 * both.width, rel=0.05)
+
+
+def test_what_did_not_move_in_the_part_learnt_from_makes_no_wild_forecasts() -> None:
+    values = np.where(np.arange(168 * 8) == 700, 500, 0)
+    found = backtest(Series(start=0, step_s=3600, values=values, longer=168), 24, learn=700).ours
+    assert found.width < 500
+
+
+@pytest.mark.parametrize("level", [0, 40])
+def test_with_two_seasons_what_never_changes_is_certain(level: int) -> None:
+    series = Series(start=0, step_s=3600, values=np.full(168 * 4, level), longer=168)
+    assert (paths(fitted(series), 48, 20, np.random.default_rng(1)) == level).all()
+
+
+def test_where_a_day_says_all_a_week_is_not_taken() -> None:
+    series = made(7, 168 * 8)
+    assert chosen(series, [24], learn=168 * 4).longer is None
+
+
+def test_errors_in_levels_count_a_level_below_the_usual_as_the_usual() -> None:
+    values = np.concatenate([np.full(240, 2), np.full(480, 600), np.full(240, 1_200)])
+    model = fitted(Series(start=0, step_s=3600, values=values, scaled=True), 480)
+    usual = values[:480].mean()
+    assert model.scale[100] == pytest.approx(usual)
+    assert model.scale[700] == pytest.approx(600, rel=0.05)
+    assert model.scale[-1] == pytest.approx(1_200, rel=0.05)
+
+
 @settings(max_examples=8, deadline=None)
 @given(SEEDS)
 def test_a_fleet_ten_times_as_big_has_bands_ten_times_as_wide(seed: int) -> None:
@@ -87,7 +147,7 @@ def test_scaled_errors_double_with_demand_and_the_choice_looks_at_what_was_learn
     later = noisy.values.copy()
     later[24 * 40 :] = 7
     again = chosen(replace(noisy, values=later), [24], learn=24 * 40)
-    assert (picked.season, picked.scaled) == (again.season, again.scaled)
+    assert (picked.longer, picked.scaled) == (again.longer, again.scaled)
     few = made(1, 100)
     assert chosen(few, [24], learn=50) is few
 
@@ -127,5 +187,9 @@ def test_what_is_too_short_says_what_it_takes() -> None:
         fitted(made(1, 60))
     with pytest.raises(ValueError, match="fewer than none"):
         Series(start=0, step_s=3600, values=np.array([-1]))
+    with pytest.raises(ValueError, match="isn't longer than"):
+        Series(start=0, step_s=3600, values=np.array([1]), season=24, longer=24)
+    with pytest.raises(ValueError, match="two seasons of 168"):
+        fitted(replace(made(1, 300), longer=168))
     with pytest.raises(ValueError, match="between 0 and 1"):
         backtest(made(1), 24, learn=100, band=1.0)

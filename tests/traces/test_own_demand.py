@@ -61,8 +61,9 @@ def tried(series: Series, days: int) -> Calibration:
     print(f"{days} days ahead: {found}")
     picked = chosen(series, [24, days * 24], learn=learn)
     other = backtest(picked, days * 24, learn=learn)
-    print(f"  chosen: season {picked.season}, scaled {picked.scaled}: {other.ours}")
-    assert other.ours.pinball < 1.1 * found.ours.pinball
+    print(f"  chosen: seasons {picked.season} {picked.longer}, scaled {picked.scaled}: {other.ours}")
+    assert other.ours.pinball < 1.01 * found.ours.pinball
+    assert abs(other.ours.coverage - 0.9) <= abs(found.ours.coverage - 0.9)
     return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from offtake.base.time import DAY_S
+from offtake.base.time import DAY_S, Interval
 
 Counts = NDArray[np.int64]
 
@@ -40,6 +40,15 @@ class Campaign:
             raise ValueError(f"campaign {self.id}: GPUs and days are above nought, the shortest length first")
         if not 0 < self.probability <= 1:
             raise ValueError(f"campaign {self.id}: a probability is above 0 and at most 1")
+
+
+def beyond(campaigns: Sequence[Campaign], window: Interval) -> tuple[str, ...]:
+    """Ids of campaigns of which nothing can fall into a window: over before it, or never begun by its end."""
+    return tuple(
+        one.id
+        for one in campaigns
+        if one.earliest >= window.end or one.earliest + (one.slack_days + one.days[1]) * DAY_S <= window.start
+    )
 
 
 def campaign_paths(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,20 +15,21 @@ from rich.console import Console
 
 from offtake.base.errors import BadInput, Problem
 from offtake.base.months import local_midnight
-from offtake.base.time import HOUR_S
-from offtake.claims.campaigns import Campaign, Counts, campaign_paths
+from offtake.base.time import HOUR_S, Interval
+from offtake.claims.campaigns import Campaign, Counts, beyond, campaign_paths
 from offtake.cli.agreements import day_of
 from offtake.cli.capacity import length_of, length_text
 from offtake.cli.options import Json, wall_clock
 from offtake.cli.show import emit, table
 from offtake.forecast.backtest import Calibration, Lent, backtest, chosen, lend
-from offtake.forecast.model import Series, fitted
+from offtake.forecast.model import Model, fitted
 from offtake.forecast.model import paths as paths_of
 from offtake.formats.campaigns_file import parse_campaigns
 from offtake.formats.demand_series import read_series
 from offtake.formats.files import disk_errors
 
 SEED = 20_260_501
+SEASONS = {24: "a day", 168: "a week"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,8 +61,10 @@ def forecast(
         bool, typer.Option("--hold", help="An hour without a row is as the one before, not a gap.")
     ] = False,
     season: Annotated[
-        int | None,
-        typer.Option("--season", min=2, help="Hours of a season; chosen when left out."),
+        list[int] | None,
+        typer.Option(
+            "--season", min=2, help="Hours of a season; twice for two at once; chosen when left out."
+        ),
     ] = None,
     capacity: Annotated[
         int | None, typer.Option("--capacity", min=1, help="GPUs there are: try lending out what is idle.")
@@ -85,14 +89,16 @@ def forecast(
     if file is None:
         start = _first(plan, first)
         made = asked.write(_planned(campaigns, start, asked), start)
-        return emit(json_, asked.plain(made), lambda console: asked.draw(console, made))
-    series = read_series(file, hold=hold, season=season or 24)
+        outside = _outside(campaigns, start, asked)
+        return emit(json_, asked.plain(made, outside), lambda console: asked.draw(console, made, outside))
+    series = read_series(file, hold=hold, seasons=_seasons(season))
     known = int(len(series.values) * learn)
     try:
         if season is None:
             series = chosen(series, leads, learn=known)
-        tested = [backtest(series, steps, learn=known, band=band) for steps in leads]
-        lent = _lending(series, capacity, leads, known, confidence)
+        model = fitted(series, known)
+        tested = [backtest(series, steps, learn=known, band=band, model=model) for steps in leads]
+        lent = _lending(model, capacity, leads, known, confidence)
         made = paths_of(fitted(series), asked.hours, draws, np.random.default_rng(SEED))
     except ValueError as error:
         raise BadInput([Problem(where=str(file), code="too_short", message=str(error))]) from error
@@ -100,11 +106,12 @@ def forecast(
     made = asked.write(made + _planned(campaigns, start, asked), start)
     plain = {
         "hours": len(series.values), "learnt_from": known, "band": band,
-        "season_hours": series.season, "season_chosen": season is None,
+        "season_hours": [series.season, *([series.longer] if series.longer else [])],
+        "season_chosen": season is None,
         "errors_in": "levels" if series.scaled else "gpus",
         "leads": [_tested(one) for one in tested],
         "lent": [_lent(one, steps) for one, steps in zip(lent, leads, strict=False)],
-        **asked.plain(made),
+        **asked.plain(made, _outside(campaigns, start, asked)),
     }  # fmt: skip
     return emit(
         json_, plain, lambda console: _draw_all(console, plain, tested, lent, (asked, made, confidence))
@@ -144,30 +151,48 @@ class _Asked:
         found = np.quantile(at, [0.5, 0.9], axis=0, method="inverted_cdf")
         return [(int(middle), int(most)) for middle, most in found.T]
 
-    def plain(self, made: Counts) -> dict[str, Any]:
+    def plain(self, made: Counts, outside: tuple[str, ...]) -> dict[str, Any]:
         """For JSON."""
         rows = [
             {"lead_hours": lead, "median": middle, "most": most}
             for lead, (middle, most) in zip(self.leads, self.at_leads(made), strict=True)
         ]
-        return {"demand": rows, "draws": self.draws, "paths": None if self.out is None else str(self.out)}
+        out = None if self.out is None else str(self.out)
+        return {"demand": rows, "draws": self.draws, "not_in_paths": list(outside), "paths": out}
 
-    def draw(self, console: Console, made: Counts) -> None:
+    def draw(self, console: Console, made: Counts, outside: Sequence[str]) -> None:
         """For people."""
         built = table("GPUs of own demand, by paths", ">lead", ">half stay below", ">90 % stay below")
         for lead, (middle, most) in zip(self.leads, self.at_leads(made), strict=True):
             built.add_row(length_text(lead * HOUR_S), f"{middle:,}", f"{most:,}")
         console.print(built)
+        if outside:
+            reach = length_text(self.hours * HOUR_S)
+            console.print(f"Nothing of {', '.join(outside)} falls into the {reach} that paths go.")
         if self.out is not None:
             console.print(f"{self.out}: {self.draws} paths of {length_text(self.horizon * HOUR_S)}")
 
 
 def _lending(
-    series: Series, capacity: int | None, notices: list[int], learn: int, confidence: float
+    model: Model, capacity: int | None, notices: list[int], learn: int, confidence: float
 ) -> list[Lent]:
     if capacity is None:
         return []
-    return [lend(series, capacity, notice=one, learn=learn, confidence=confidence) for one in notices]
+    return [
+        lend(model.series, capacity, notice=one, learn=learn, confidence=confidence, model=model)
+        for one in notices
+    ]
+
+
+def _seasons(asked: list[int] | None) -> tuple[int, int | None]:
+    """The season, and a longer one if two are asked for."""
+    if not asked:
+        return 24, None
+    first, *more = sorted(asked)
+    if len(more) > 1 or first in more:
+        message = f"{', '.join(map(str, asked))}: one season, or two that differ"
+        raise BadInput([Problem(where="--season", code="bad_range", message=message)])
+    return first, more[0] if more else None
 
 
 def _draw_all(
@@ -181,7 +206,7 @@ def _draw_all(
     _draw(console, plain, tested)
     if lent:
         _draw_lent(console, lent, asked.leads, confidence)
-    asked.draw(console, made)
+    asked.draw(console, made, plain["not_in_paths"])
 
 
 def _first(plan: Path | None, first: str | None) -> int:
@@ -206,6 +231,10 @@ def _planned(campaigns: tuple[Campaign, ...], start: int, asked: _Asked) -> Coun
     """Paths of a plan; its own generator, so that a plan doesn't change what is drawn of a series."""
     at = start + np.arange(asked.hours, dtype=np.int64) * HOUR_S
     return campaign_paths(campaigns, at, asked.draws, np.random.default_rng([SEED, 1]))
+
+
+def _outside(campaigns: tuple[Campaign, ...], start: int, asked: _Asked) -> tuple[str, ...]:
+    return beyond(campaigns, Interval(start=start, end=start + asked.hours * HOUR_S))
 
 
 def _tested(one: Calibration) -> dict[str, Any]:
@@ -239,7 +268,7 @@ def _draw(console: Console, plain: dict[str, Any], tested: list[Calibration]) ->
         f"{plain['hours']:,} hours, {plain['learnt_from']:,} to learn from, the rest kept back; a band "
         f"should hold {plain['band']:.0%}."
     )
-    named = {24: "a day", 168: "a week"}.get(plain["season_hours"], f"{plain['season_hours']} hours")
+    named = " and ".join(SEASONS.get(hours, f"{hours} hours") for hours in plain["season_hours"])
     how = "chosen by what lost least in the part learnt from" if plain["season_chosen"] else "as asked"
     errors = "levels of demand" if plain["errors_in"] == "levels" else "GPUs"
     console.print(f"A season of {named}, errors counted in {errors}: {how}.")

@@ -13,6 +13,9 @@ from offtake.forecast.model import LEAST, Model, Series, fitted
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+WORTH = 0.02
+"""A method is taken in place of the plainest one where it loses less by such a share at least."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
@@ -39,7 +42,8 @@ class Calibration:
         windows: how many of the held-back part's stretches of that length don't overlap: as many independent
             trials there are, however many forecasts.
         ours: this method.
-        naive: the last value that is known of the same place in the season, with its own errors.
+        naive: the last value that is known of the same place in the season, with its own errors; with two
+            seasons the one of them that turned out to lose less.
     """
 
     lead: int
@@ -49,7 +53,9 @@ class Calibration:
     naive: Held
 
 
-def backtest(series: Series, lead: int, *, learn: int, band: float = 0.9) -> Calibration:
+def backtest(
+    series: Series, lead: int, *, learn: int, band: float = 0.9, model: Model | None = None
+) -> Calibration:
     """Forecast at a lead from every step of the held-back part, from what was known then.
 
     Args:
@@ -57,63 +63,91 @@ def backtest(series: Series, lead: int, *, learn: int, band: float = 0.9) -> Cal
         lead: steps ahead.
         learn: steps at its beginning that the method is fitted to; the rest is held back.
         band: share that the band should hold.
+        model: the series fitted to those steps, where the caller has it already.
 
     Raises:
         ValueError: where no forecast can be made: for a series too short for the lead.
     """
     if not 0 < band < 1:
         raise ValueError(f"a band holds a share between 0 and 1, not {band}")
-    model = fitted(series, learn)
-    origins = np.arange(2 * series.season, len(series.values) - lead)
+    model = model or fitted(series, learn)
+    origins = np.arange(2 * series.longest, len(series.values) - lead)
     point, scale = model.ahead(origins, lead)[:, -1], model.scale[origins]
     ours, made = _held(series, origins, point, scale, lead=lead, learn=learn, band=band)
-    back = series.season * -(-lead // series.season)
-    known = origins[origins + lead >= back]
-    plain = series.values[known + lead - back].astype(np.float64)
-    naive, _ = _held(series, known, plain, np.ones_like(plain), lead=lead, learn=learn, band=band)
+    naive = _naive(series, lead, learn=learn, band=band)
     windows = (len(series.values) - learn) // lead
     return Calibration(lead=lead, forecasts=made, windows=windows, ours=ours, naive=naive)
 
 
-def chosen(series: Series, leads: Sequence[int], *, learn: int, seasons: Sequence[int] = (24, 168)) -> Series:
-    """The series with the season and the count of errors that lost least on the part that is learnt from.
+def _naive(series: Series, lead: int, *, learn: int, band: float) -> Held:
+    """The last value of the same place in the season; with two seasons the one that turned out better."""
+    found = []
+    for season in {series.season, series.longest}:
+        back = season * -(-lead // season)
+        origins = np.arange(2 * series.longest, len(series.values) - lead)
+        known = origins[origins + lead >= back]
+        plain = series.values[known + lead - back].astype(np.float64)
+        held, _ = _held(series, known, plain, np.ones_like(plain), lead=lead, learn=learn, band=band)
+        found.append(held)
+    return min(found, key=lambda held: held.pinball)
+
+
+def chosen(
+    series: Series, leads: Sequence[int], *, learn: int, longer: Sequence[int | None] = (None, 168)
+) -> Series:
+    """The series with the seasons and the count of errors that lost least on the part that is learnt from.
 
     Its first two thirds are fitted to, the rest forecast; what is held back later isn't looked at. A season
     that leaves too little to test the longest lead isn't taken, nor are errors in levels of demand where no
-    lead that long could be tried: what had been near nothing would err by many times what is there. Where
-    nothing can be tried, the series stays as it is.
+    lead that long could be tried; and what loses hardly less than the plainest isn't worth it. Where nothing
+    can be tried, the series stays as it is.
 
     Args:
         series: the whole.
         leads: steps ahead; losses at all that could be tried are added up.
         learn: steps at its beginning that may be looked at.
-        seasons: to choose among, in steps.
+        longer: seasons to have beside the series' own, in steps; None for no other.
     """
-    learnt = replace(series, values=series.values[:learn])
-    seasons = [one for one in seasons if len(series.values) >= 2 * one + 2 * max(leads) + LEAST]
-    losses: dict[tuple[int, bool], list[float]] = {}
-    for lead in sorted(set(leads)):
-        tried = {
-            (season, scaled): _loss(replace(learnt, season=season, scaled=scaled), lead, 2 * learn // 3)
-            for season in seasons
-            for scaled in (False, True)
-        }
-        for method, loss in tried.items():
-            if loss is not None:
-                losses.setdefault(method, []).append(loss)
+    enough = len(series.values) - 2 * max(leads) - LEAST
+    losses: dict[tuple[int | None, bool], list[float]] = {}
+    for other in longer:
+        tried = replace(series, values=series.values[:learn], longer=other)
+        if enough < 2 * tried.longest:
+            continue
+        for scaled, found in _losses(tried, leads, 2 * learn // 3).items():
+            losses[other, scaled] = found
     most = max((len(found) for found in losses.values()), default=0)
-    whole = {m: sum(found) for m, found in losses.items() if len(found) == most}
+    whole = {m: sum(found) for m, found in losses.items() if len(found) == most > 0}
     allowed = [m for m in whole if not m[1] or most == len(set(leads))]
     if not allowed:
         return series
-    season, scaled = min(allowed, key=lambda method: whole[method])
-    return replace(series, season=season, scaled=scaled)
+    plain = allowed[0]
+    other, scaled = best = min(allowed, key=lambda method: whole[method])
+    if whole[best] > (1 - WORTH) * whole[plain]:
+        other, scaled = plain
+    return replace(series, longer=other, scaled=scaled)
 
 
-def _loss(series: Series, lead: int, learn: int) -> float | None:
+def _losses(series: Series, leads: Sequence[int], learn: int) -> dict[bool, list[float]]:
+    """Losses beyond the first steps, by whether errors are scaled, at the leads that can be tried."""
+    found: dict[bool, list[float]] = {False: [], True: []}
+    try:
+        model = fitted(series, learn)
+    except ValueError:
+        return found
+    for scaled, losses in found.items():
+        as_scaled = replace(model, series=replace(series, scaled=scaled))
+        for lead in sorted(set(leads)):
+            loss = _loss(as_scaled, lead, learn)
+            if loss is not None:
+                losses.append(loss)
+    return found
+
+
+def _loss(model: Model, lead: int, learn: int) -> float | None:
     """The loss of forecasts on what lies beyond the first steps; None where it is too short."""
     try:
-        return backtest(series, lead, learn=learn).ours.pinball
+        return backtest(model.series, lead, learn=learn, model=model).ours.pinball
     except ValueError:
         return None
 
@@ -135,7 +169,7 @@ def _held(
         off = came[i] - np.array([low, middle, high])
         losses.append(float(np.maximum(ends * off, (ends - 1) * off).mean()))
     if not inside:
-        need = 2 * series.season + 2 * lead + LEAST
+        need = 2 * series.longest + 2 * lead + LEAST
         raise ValueError(
             f"{len(series.values)} steps, {learn} of them to learn from, are too few to test a lead of "
             f"{lead}: it takes about {need}"
@@ -170,7 +204,14 @@ class Lent:
 
 
 def lend(
-    series: Series, capacity: int, *, notice: int, learn: int, confidence: float, every: int = 24
+    series: Series,
+    capacity: int,
+    *,
+    notice: int,
+    learn: int,
+    confidence: float,
+    every: int = 24,
+    model: Model | None = None,
 ) -> Lent:
     """Lend what forecasts leave, step by step through the held-back part, and recall it by notice.
 
@@ -185,11 +226,12 @@ def lend(
         learn: steps the method is fitted to.
         confidence: share of steps at which own demand should fit.
         every: steps between decisions.
+        model: the series fitted to those steps, where the caller has it already.
 
     Raises:
         ValueError: those of `Model.known`.
     """
-    model = fitted(series, learn)
+    model = model or fitted(series, learn)
     demand = np.minimum(series.values, capacity)
     lent, back = 0, [0] * (len(demand) + notice + 1)
     running_until, recalls, recalled, sum_lent, sum_short = -1, 0, 0, 0, 0

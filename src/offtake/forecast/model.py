@@ -1,18 +1,18 @@
-"""Demand as a level, a damped trend and a season, with the errors it made before.
+"""Demand as a level with one season or two, and the errors such forecasts made before.
 
-The point forecast is the Holt-Winters method as statsmodels has it: its smoothing is fitted once, and its
-state at any step depends on nothing later. What it can't know comes from its own record: the errors it made,
-from each earlier step on, over as long a way ahead. A path is today's forecast with one such run of errors
-added as a whole, so it wanders and jumps as demand did.
+The point forecast is one of `methods`: fitted once, its state at any step depends on nothing later. What it
+can't know comes from its own record: the errors it made, from each earlier step on, over as long a way ahead.
+A path is today's forecast with one such run of errors added as a whole, so it wanders and jumps as that did.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from offtake.forecast.methods import Smoothed, Structural, smoothed, structural
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,6 +30,7 @@ class Series:
         step_s: seconds of a step.
         values: int64[n], GPUs.
         season: steps after which the pattern comes again; a day of hours is 24.
+        longer: a longer season beside it, such as a week of hours, 168.
         scaled: errors are counted in levels of demand: what has doubled errs by twice as much.
     """
 
@@ -37,6 +38,7 @@ class Series:
     step_s: int
     values: Counts
     season: int = 24
+    longer: int | None = None
     scaled: bool = False
 
     def __post_init__(self) -> None:
@@ -44,37 +46,46 @@ class Series:
             raise ValueError(f"{int(self.values.min())} GPUs: a demand isn't for fewer than none")
         if self.season < 2:
             raise ValueError(f"a season has two steps at least, not {self.season}")
+        if self.longer is not None and self.longer <= self.season:
+            raise ValueError(f"a season of {self.longer} isn't longer than one of {self.season}")
+
+    @property
+    def longest(self) -> int:
+        """The longest of its seasons."""
+        return self.longer or self.season
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Model:
-    """States of a fitted method along a series.
+    """A fitted method along a series.
 
-    Shapes: level, trend, season float64[n]: after each step.
+    Attributes:
+        series: what it was fitted to.
+        method: its states.
+        usual: the mean of what it was fitted to, in GPUs.
     """
 
     series: Series
-    level: Floats
-    trend: Floats
-    season: Floats
-    damping: float
+    method: Smoothed | Structural
+    usual: float
 
     @property
     def scale(self) -> Floats:
-        """What errors are counted in after each step, float64[n]: one GPU, or the level of demand then."""
-        return np.maximum(self.level, 1.0) if self.series.scaled else np.ones_like(self.level)
+        """What errors are counted in after each step, float64[n]: one GPU, or the level of demand then.
+
+        A level below the usual one counts as that: what was near nothing once would err by many times what
+        is there now.
+        """
+        if not self.series.scaled:
+            return np.ones_like(self.method.level)
+        return np.maximum(self.method.level, max(self.usual, 1.0))
 
     def ahead(self, origins: Counts, horizon: int) -> Floats:
         """Point forecasts from some steps on.
 
         Shapes: int64[O] to float64[O, H]: what is expected 1 to H steps after each origin, not below nothing.
         """
-        steps = np.arange(1, horizon + 1)
-        gain = np.cumsum(self.damping**steps)
-        m = self.series.season
-        place = origins[:, np.newaxis] - m + 1 + (steps - 1) % m
-        level, trend = self.level[origins, np.newaxis], self.trend[origins, np.newaxis]
-        found: Floats = np.maximum(level + gain * trend + self.season[place], 0.0)
+        found: Floats = np.maximum(self.method.ahead(origins, horizon), 0.0)
         return found
 
     def errors(self, origins: Counts, horizon: int) -> Floats:
@@ -89,9 +100,9 @@ class Model:
         Raises:
             ValueError: where they are fewer than `LEAST`.
         """
-        first, last = 2 * self.series.season, origin - horizon
+        first, last = 2 * self.series.longest, origin - horizon
         if last - first + 1 < LEAST:
-            need = 2 * self.series.season + horizon + LEAST
+            need = 2 * self.series.longest + horizon + LEAST
             raise ValueError(
                 f"{origin + 1} steps are too few to look {horizon} ahead: it takes {need} to learn how wrong "
                 "such forecasts were"
@@ -110,35 +121,16 @@ def fitted(series: Series, learn: int | None = None) -> Model:
         ValueError: for fewer steps.
     """
     count = len(series.values) if learn is None else learn
-    if count < 2 * series.season + LEAST:
+    if count < 2 * series.longest + LEAST:
         raise ValueError(
-            f"{count} steps are too few: two seasons of {series.season} and {LEAST} more are needed"
+            f"{count} steps are too few: two seasons of {series.longest} and {LEAST} more are needed"
         )
-    from statsmodels.tsa.holtwinters import ExponentialSmoothing
-
     values = series.values.astype(np.float64)
-    how = {
-        "trend": "add", "damped_trend": True, "seasonal": "add", "seasonal_periods": series.season,
-        "initialization_method": "heuristic",
-    }  # fmt: skip
-    with warnings.catch_warnings():
-        # a series that never moves leaves the optimiser nothing to do, and it says so
-        warnings.simplefilter("ignore")
-        found = ExponentialSmoothing(values[:count], **how).fit().params
-        along = ExponentialSmoothing(values, **how).fit(
-            smoothing_level=found["smoothing_level"],
-            smoothing_trend=found["smoothing_trend"],
-            smoothing_seasonal=found["smoothing_seasonal"],
-            damping_trend=found["damping_trend"],
-            optimized=False,
-        )
-    return Model(
-        series=series,
-        level=np.asarray(along.level),
-        trend=np.asarray(along.trend),
-        season=np.asarray(along.season),
-        damping=float(found["damping_trend"]),
-    )
+    if series.longer is None or not np.ptp(values[:count]):  # without any movement there is nothing to fit
+        method: Smoothed | Structural = smoothed(values, count, series.season)
+    else:
+        method = structural(values, count, (series.season, series.longer))
+    return Model(series=series, method=method, usual=float(values[:count].mean()))
 
 
 def paths(model: Model, horizon: int, count: int, rng: np.random.Generator) -> Counts:

@@ -21,7 +21,8 @@ class CampaignDeclaration(Declared):
     """A campaign that is planned.
 
     Attributes:
-        gpus: the gang.
+        id: its name, once in a plan.
+        gpus: the gang; it runs with all of them or not at all.
         earliest: first day on which it may begin, UTC.
         latest: last day on which it may; each day between is as likely. The same day when left out.
         days: shortest and longest it may take; each length is as likely.

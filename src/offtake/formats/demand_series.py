@@ -17,13 +17,13 @@ from offtake.forecast.model import Series
 REMEDY = "a CSV or Parquet file with columns start (such as 2026-07-01T00:00:00Z) and gpus, a row each hour"
 
 
-def read_series(path: Path, *, hold: bool = False, season: int = 24) -> Series:
+def read_series(path: Path, *, hold: bool = False, seasons: tuple[int, int | None] = (24, None)) -> Series:
     """Demand hour by hour.
 
     Args:
         path: the file; a row for each hour, rising in time.
         hold: an hour without a row is as the one before, instead of a gap.
-        season: hours after which the pattern comes again.
+        seasons: hours after which the pattern comes again, and of a longer season beside it.
 
     Raises:
         BadInput: for a file that can't be read, hours out of order or missing, and GPUs that aren't whole or
@@ -54,7 +54,13 @@ def read_series(path: Path, *, hold: bool = False, season: int = 24) -> Series:
         i = int(np.flatnonzero(steps != HOUR_S)[0])
         gap = f"after {format_instant(int(starts[i]))} the next row is {int(steps[i])} s later, not an hour"
         raise _bad(path, "gaps", gap, "fill it, or say --hold: an hour without a row is as the one before")
-    return Series(start=int(starts[0]), step_s=HOUR_S, values=gpus.astype(np.int64), season=season)
+    return Series(
+        start=int(starts[0]),
+        step_s=HOUR_S,
+        values=gpus.astype(np.int64),
+        season=seasons[0],
+        longer=seasons[1],
+    )
 
 
 def _bad(path: Path, code: str, message: str, remedy: str = "") -> BadInput:
