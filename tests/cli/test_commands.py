@@ -36,11 +36,13 @@ READING: list[tuple[tuple[str, ...], str, str]] = [
 def test_every_command_of_the_program_is_called_in_these_tests() -> None:
     named = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
     assert named == {
-        "apply", "approve", "forecast", "headroom", "horizon", "init", "nodes", "place", "plan", "proposed",
-        "rebuild", "record", "report", "run", "sellable", "shortfall", "status", "stress", "tell", "tick",
-        "verify", "whatif",
+        "apply", "approve", "forecast", "headroom", "horizon", "init", "live", "nodes", "place", "plan",
+        "proposed", "rebuild", "record", "report", "run", "sellable", "shortfall", "status", "stress", "tell",
+        "tick", "verify", "whatif",
     }  # fmt: skip
-    groups = {"agreement", "deals", "import", "invoice", "ledger", "node", "recall", "statement", "usage"}
+    groups = {
+        "agreement", "deals", "import", "invoice", "ledger", "node", "quote", "recall", "statement", "usage",
+    }  # fmt: skip
     assert {group.name for group in app.registered_groups} == groups
 
 

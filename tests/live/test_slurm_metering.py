@@ -43,7 +43,8 @@ FAR = MONTH_END + 86_400
 JOB = """
 me=$SLURM_JOB_ID.${{SLURM_RESTART_COUNT:-0}}
 date +%s.%N > $me.start
-mkfifo $me.pipe && exec 9<> $me.pipe
+[ -p $me.pipe ] || mkfifo $me.pipe
+exec 9<> $me.pipe
 beats={first}; [ ${{SLURM_RESTART_COUNT:-0}} = 0 ] || beats={again}
 {extra}
 for ((i = 0; i < beats; i++)); do
@@ -369,6 +370,7 @@ def test_what_is_reserved_and_idle_is_counted(lab: Lab) -> None:
     start = lab.cluster.now()
     terms = "ReservationName=lease Accounts=a Nodes=n05,n06 StartTime=now Duration=40-0"
     lab.run("scontrol", "create", "reservation", *terms.split())
+    lab.passes(2)  # until slurmdbd knows of it, too
     job = lab.submit("--gres=gpu:8", "--reservation=lease", "--nodelist=n05", seconds=2)
     lab.until(job, "COMPLETED")
     lab.passes(2)
@@ -484,7 +486,7 @@ def test_a_job_that_the_controller_forgot_is_a_finding(lab: Lab) -> None:
     shutil.rmtree(state)
     state.with_suffix(".saved").rename(state)
     lab.cluster.start("slurmctld")
-    again = lab.submit("--gres=gpu:4", "--nodelist=n05", seconds=1)
+    again = lab.submit("--gres=gpu:4", "--nodelist=n05", seconds=2)
     assert again == job  # the id is used again
     lab.until(again, "COMPLETED")
     (run,) = lab.ended(again)

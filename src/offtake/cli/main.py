@@ -21,6 +21,7 @@ from offtake.cli import (
     agreement,
     books,
     capacity,
+    cluster,
     deals,
     forecast,
     importing,
@@ -51,6 +52,7 @@ app = typer.Typer(
 books.add_to(app)
 run.add_to(app)
 live.add_to(app)
+cluster.add_to(app)
 capacity.add_to(app)
 selling.add_to(app)
 forecast.add_to(app)

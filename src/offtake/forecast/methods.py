@@ -114,7 +114,7 @@ def structural(values: Floats, count: int, seasons: Sequence[int]) -> Structural
     """A level that wanders and several seasons that drift, their variances fitted to the first steps.
 
     Values are counted in the spread of those steps, so that a fleet ten times as big is forecast alike.
-    Powell's search needs no gradient: on made series it found the likelihoods of the default in half the time.
+    Powell's search needs no gradient: on made series it found the default's likelihoods in half the time.
     """
     from statsmodels.tsa.statespace.structural import UnobservedComponents
 

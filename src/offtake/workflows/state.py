@@ -23,7 +23,16 @@ from offtake.store.fact import GENESIS, Fact, Recorded
 Body = Mapping[str, Any]
 Key = tuple[str, str]
 
-ON_DEMAND = ("document", "settled", "old_plan", "old_batch", "old_paid", "old_usage_part", "sent")
+ON_DEMAND = (
+    "document",
+    "settled",
+    "old_plan",
+    "old_batch",
+    "old_paid",
+    "old_usage_part",
+    "sent",
+    "commanded",
+)
 """Kinds that are kept for reading, and needed by a tick only when a settled month is settled again."""
 
 MANIFESTS: Mapping[str, tuple[str, ...]] = {
@@ -251,6 +260,13 @@ def _assigned(state: State, fact: Fact, seq: int, change: Change) -> None:
         change.items["node_event", id_] = None
 
 
+def _commanded(state: State, fact: Fact, seq: int, change: Change) -> None:
+    """What was done to a cluster, and the limit that offtake set last on each account."""
+    change.items["commanded", fact.id] = fact.body
+    if fact.body["outcome"] == "done" and fact.body["limit_gpus"] is not None:
+        change.items["limit_set", str(fact.body["target"])] = {"gpus": int(fact.body["limit_gpus"])}
+
+
 def _settled(state: State, fact: Fact, seq: int, change: Change) -> None:
     change.items["settled", fact.id] = fact.body
     agreement = str(fact.body["agreement"])
@@ -383,6 +399,7 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "node.restored": _node_event,
     "node.sanitised": _node_event,
     "nodes.assigned": _assigned,
+    "cluster.commanded": _commanded,
     "delivery.tested": _item("tested"),
     "month.settled": _settled,
     "month.resettled": _resettled,

@@ -1,0 +1,174 @@
+"""The live loop on a real cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from offtake.adapters.slurm.accounting import read_runs
+from offtake.adapters.slurm.runner import Runner
+from offtake.adapters.slurm.scheduler import SlurmScheduler, words_of
+from offtake.base.outcome import Refused
+from offtake.base.time import format_instant
+from offtake.cli.capacity import length_of
+from offtake.cli.live import refuse_simulated
+from offtake.cli.options import Json, opened, wall_clock
+from offtake.cli.show import emit
+from offtake.formats.cluster_file import ClusterFile, read_cluster
+from offtake.workflows.book import Book
+from offtake.workflows.enforce import Done, Turn, Wiring, accounts_of, take_turn
+from offtake.workflows.read_cluster import Metered, first_position, take_in
+
+CLUSTER = "cluster.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What one turn did, for people and programs."""
+
+    at: int
+    turn: Turn
+    metered: Metered | Refused | None
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this command to the root."""
+    app.command()(live)
+
+
+def live(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="An applied folder with cluster.toml.", show_default=False),
+    ],
+    every: Annotated[str, typer.Option("--every", help="Pause between turns, such as 60s or 5min.")] = "60s",
+    once: Annotated[bool, typer.Option("--once", help="One turn, then stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print the commands; nothing is recorded or changed.")
+    ] = False,
+    meter_only: Annotated[
+        bool, typer.Option("--meter-only", help="Read what ran, and enforce nothing.")
+    ] = False,
+    set_back: Annotated[
+        bool, typer.Option("--set-back", help="Also raise limits that somebody lowered by hand.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Keep a cluster as the book says, turn by turn, until stopped; and read in what ran.
+
+    A turn decides what is due, assigns nodes, compares limits and reservations with what should be, and
+    converges. It goes on where the last one stopped, whatever happened in between.
+    """
+    config = read_cluster(folder / CLUSTER)
+    pause = length_of(every, "--every")
+    warned: dict[str, int] = {}
+    with opened(folder) as book:
+        refuse_simulated(book, folder)
+        if not dry_run:
+            book.hold()
+        while True:
+            how = _How(dry_run=dry_run, meter_only=meter_only, set_back=set_back)
+            said = _turn(book, config, warned, how)
+            emit(json_, _plain(said), lambda out, said=said: _draw(out, said))  # type: ignore[misc]
+            if once or dry_run:
+                break
+            time.sleep(pause)
+    if isinstance(said.metered, Refused) or said.turn.stopped is not None:
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _How:
+    """What a turn may do."""
+
+    dry_run: bool
+    meter_only: bool
+    set_back: bool
+
+
+def _turn(book: Book, config: ClusterFile, warned: dict[str, int], how: _How) -> _Said:
+    runner = Runner(host=config.host, conf=config.conf)
+    wiring = Wiring(nodes=config.nodes, users=config.users, grace_s=config.grace_s)
+    turn = Turn(decided=0, done=())
+    if not how.meter_only:
+        turn = take_turn(
+            book, SlurmScheduler(runner), wiring, wall_clock, warned=warned, dry_run=how.dry_run,
+            set_back=how.set_back,
+        )  # fmt: skip
+    metered: Metered | Refused | None = None
+    if not how.dry_run:
+        metered = _meter(book, runner, config)
+    return _Said(at=wall_clock(), turn=turn, metered=metered)
+
+
+def _meter(book: Book, runner: Runner, config: ClusterFile) -> Metered | Refused | None:
+    """Take in what ended since the last time; None where that is nothing yet."""
+    read = read_runs(runner, first_position(book), wall_clock(), lag_s=config.lag_s)
+    if isinstance(read, Refused):
+        return None if read.code == "nothing_new" else read
+    return take_in(
+        book,
+        read.accounting,
+        through=read.through,
+        accounts=accounts_of(book),
+        nodes=config.nodes,
+        now=wall_clock(),
+    )
+
+
+def _plain(said: _Said) -> dict[str, Any]:
+    turn, metered = said.turn, said.metered
+    stopped = turn.stopped or (metered if isinstance(metered, Refused) else None)
+    return {
+        "at": format_instant(said.at),
+        "decided": turn.decided,
+        "steps": [_step(one) for one in turn.done],
+        "findings": [{"code": one.code, "sentence": one.sentence} for one in turn.findings],
+        "metered": None if metered is None or isinstance(metered, Refused) else _read(metered),
+        "stopped": None if stopped is None else {"code": stopped.code, "why": stopped.sentence},
+    }
+
+
+def _step(one: Done) -> dict[str, Any]:
+    return {
+        "step": str(one.step.kind),
+        "target": one.step.target,
+        "why": one.step.why,
+        "words": words_of(one.step),
+        "outcome": None if one.answer is None else str(one.answer.outcome),
+        "said": None if one.answer is None else one.answer.why,
+    }
+
+
+def _read(metered: Metered) -> Mapping[str, Any]:
+    return {
+        "readings": metered.readings,
+        "through": format_instant(metered.through),
+        "unfinished": metered.unfinished,
+        "unknown_accounts": list(metered.unknown),
+        "findings": [one.sentence for one in metered.findings],
+    }
+
+
+def _draw(out: Console, said: _Said) -> None:
+    turn, metered = said.turn, said.metered
+    out.print(f"{format_instant(said.at)}: {turn.decided} decisions, {len(turn.done)} steps")
+    for one in turn.done:
+        ended = "" if one.answer is None else f"  {one.answer.outcome}"
+        out.print(f"  {' '.join(words_of(one.step))}{ended}", soft_wrap=True)
+        out.print(f"    {one.step.why}" + (f"; {one.answer.why}" if one.answer and one.answer.why else ""))
+    for finding in turn.findings:
+        out.print(f"  Look into it: {finding.sentence}")
+    if isinstance(metered, Metered):
+        out.print(f"  {metered.readings} readings through {format_instant(metered.through)}")
+        for found in metered.findings:
+            out.print(f"  Not billed, look into it: {found.sentence}")
+    for refused in (turn.stopped, metered):
+        if isinstance(refused, Refused):
+            out.print(f"  Stopped: {refused.code}: {refused.sentence}")

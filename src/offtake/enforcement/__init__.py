@@ -1,0 +1,1 @@
+"""What a scheduler should enforce, what it does enforce, and the steps between them."""

@@ -1,0 +1,117 @@
+"""Which scheduler a fleet runs on, and how its nodes and users are called there: cluster.toml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le, MinLen
+
+from offtake.base.declared import Declared
+from offtake.base.errors import BadInput, Problem
+from offtake.formats.toml import parse_toml, read, unwrap
+from offtake.metering.hostlist import expand_nodes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolNodes(Declared):
+    """How a pool's nodes are called.
+
+    Attributes:
+        id: of the pool.
+        nodes: names in the order of the pool's numbers, in Slurm's shorthand, such as ``n[01-08]``.
+    """
+
+    id: str
+    nodes: Annotated[str, MinLen(1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimUsers(Declared):
+    """Who may submit jobs for a claim.
+
+    Attributes:
+        id: of the claim: an agreement's tranche, such as ``acme/main``, or a demand of the operator's own.
+        users: their names on the cluster.
+    """
+
+    id: str
+    users: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterFile(Declared):
+    """What cluster.toml says.
+
+    Attributes:
+        backend: the kind of scheduler.
+        conf: path of slurm.conf where the commands run; the system's own when left out.
+        host: where the commands run, by ssh; here when left out.
+        grace_s: seconds between the warning of a job that must stop and its end.
+        lag_s: how long ago the accounting must lie to be read.
+        pool: names of nodes.
+        claim: who may submit.
+    """
+
+    backend: Literal["slurm"]
+    conf: str = ""
+    host: str = ""
+    grace_s: Annotated[int, Ge(0), Le(86_400)] = 60
+    lag_s: Annotated[int, Ge(0), Le(86_400)] = 120
+    pool: Annotated[tuple[PoolNodes, ...], MinLen(1)]
+    claim: tuple[ClaimUsers, ...] = ()
+
+    @property
+    def nodes(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of nodes by pool, in the order of their numbers."""
+        return {one.id: tuple(expand_nodes(one.nodes)) for one in self.pool}
+
+    @property
+    def users(self) -> Mapping[str, tuple[str, ...]]:
+        """Who may submit, by claim."""
+        return {one.id: one.users for one in self.claim}
+
+
+def read_cluster(path: Path) -> ClusterFile:
+    """Read cluster.toml.
+
+    Raises:
+        BadInput: with every problem.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput([Problem(where=str(path), code="unreadable", message=str(error))]) from error
+    problems: list[Problem] = []
+    found = read(ClusterFile, unwrap(parse_toml(text, str(path)), "", {}, problems), "", problems)
+    if found is not None:
+        problems += _check(found)
+    if found is None or problems:
+        raise BadInput([problem.within(str(path)) for problem in problems])
+    return found
+
+
+def _check(found: ClusterFile) -> list[Problem]:
+    problems: list[Problem] = []
+    seen: dict[str, str] = {}
+    for i, pool in enumerate(found.pool):
+        at = f"pool[{i}]"
+        if pool.id in [other.id for other in found.pool[:i]]:
+            problems.append(Problem(where=f"{at}.id", code="duplicate", message=f"{pool.id!r} appears twice"))
+        try:
+            names = expand_nodes(pool.nodes)
+        except ValueError as error:
+            problems.append(Problem(where=f"{at}.nodes", code="bad_nodes", message=str(error)))
+            continue
+        for name in names:
+            if name in seen:
+                message = f"{name} is a node of {seen[name]} already"
+                problems.append(Problem(where=f"{at}.nodes", code="duplicate", message=message))
+            seen[name] = pool.id
+    for i, claim in enumerate(found.claim):
+        if claim.id in [other.id for other in found.claim[:i]]:
+            message = f"{claim.id!r} appears twice"
+            problems.append(Problem(where=f"claim[{i}].id", code="duplicate", message=message))
+    return problems
