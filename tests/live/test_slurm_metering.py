@@ -91,6 +91,11 @@ class Lab:
         path = self.cluster.folder / "work" / f"{job}.{restart}.end"
         self.cluster.wait_for(lambda: path.is_file() and path.read_text(), f"job {job} has begun")
 
+    def beats_on(self, job: str) -> None:
+        path = self.cluster.folder / "work" / f"{job}.0.end"
+        before = path.stat().st_size
+        self.cluster.wait_for(lambda: path.stat().st_size > before, f"job {job} goes on")
+
     def instants(self, job: str, restart: int = 0) -> tuple[float, float]:
         folder = self.cluster.folder / "work"
         # a line that was cut off as the job was killed doesn't count
@@ -174,7 +179,7 @@ def _submitted(lab: Lab) -> dict[str, str]:
         "month": lab.submit("--gres=gpu:h100:4", seconds=600),
         "later": lab.submit("--gres=gpu:2", seconds=600),
         "requeued": lab.submit("--gres=gpu:2", seconds=60),
-        "suspended": lab.submit("--gres=gpu:2", seconds=3),
+        "suspended": lab.submit("--gres=gpu:2", seconds=60),
         "stubborn": lab.submit("--gres=gpu:1", seconds=60, extra="trap '' TERM"),
         "array": lab.submit("--gres=gpu:1", "--array=1-3"),
         "het": lab.submit("--gres=gpu:1", ":", "--account=a", "--gres=gpu:2"),
@@ -196,6 +201,8 @@ def _disturbed(lab: Lab, jobs: dict[str, str]) -> None:
     lab.run("scontrol", "update", f"jobid={jobs['resized']}", "NumNodes=1")
     lab.passes(3)
     lab.run("scontrol", "resume", jobs["suspended"])
+    lab.beats_on(jobs["suspended"])
+    lab.stop(jobs["suspended"])
     lab.stop(jobs["resized"])
 
 

@@ -87,10 +87,7 @@ def forecast(
     leads = [max(1, length_of(text, "--lead") // HOUR_S) for text in lead or ("1d", "7d")]
     asked = _Asked(leads=leads, out=out, horizon=length_of(horizon, "--horizon") // HOUR_S, draws=draws)
     if file is None:
-        start = _first(plan, first)
-        made = asked.write(_planned(campaigns, start, asked), start)
-        outside = _outside(campaigns, start, asked)
-        return emit(json_, asked.plain(made, outside), lambda console: asked.draw(console, made, outside))
+        return _from_plan(campaigns, _first(plan, first), asked, json_)
     series = read_series(file, hold=hold, seasons=_seasons(season))
     known = int(len(series.values) * learn)
     try:
@@ -106,16 +103,14 @@ def forecast(
     made = asked.write(made + _planned(campaigns, start, asked), start)
     plain = {
         "hours": len(series.values), "learnt_from": known, "band": band,
-        "season_hours": [series.season, *([series.longer] if series.longer else [])],
-        "season_chosen": season is None,
-        "errors_in": "levels" if series.scaled else "gpus",
+        "season_hours": [hours for hours in (series.season, series.longer) if hours],
+        "season_chosen": season is None, "errors_in": "levels" if series.scaled else "gpus",
         "leads": [_tested(one) for one in tested],
         "lent": [_lent(one, steps) for one, steps in zip(lent, leads, strict=False)],
         **asked.plain(made, _outside(campaigns, start, asked)),
     }  # fmt: skip
-    return emit(
-        json_, plain, lambda console: _draw_all(console, plain, tested, lent, (asked, made, confidence))
-    )
+    ahead = (asked, made, confidence)
+    return emit(json_, plain, lambda console: _draw_all(console, plain, tested, lent, ahead))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +166,13 @@ class _Asked:
             console.print(f"Nothing of {', '.join(outside)} falls into the {reach} that paths go.")
         if self.out is not None:
             console.print(f"{self.out}: {self.draws} paths of {length_text(self.horizon * HOUR_S)}")
+
+
+def _from_plan(campaigns: tuple[Campaign, ...], start: int, asked: _Asked, json_: bool) -> None:
+    """The answer of a plan alone."""
+    made = asked.write(_planned(campaigns, start, asked), start)
+    outside = _outside(campaigns, start, asked)
+    emit(json_, asked.plain(made, outside), lambda console: asked.draw(console, made, outside))
 
 
 def _lending(
