@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from offtake.adapters.slurm.accounting import Read, read_runs, sacct_words
+from offtake.adapters.slurm.accounting import Read, read_outages, read_runs, sacct_words
 from offtake.adapters.slurm.runner import Runner
 from offtake.adapters.slurm.scheduler import SlurmScheduler
 from offtake.agreements.events.recall import GiveBack, RecallNotice
@@ -24,7 +24,7 @@ from offtake.workflows.book import Book
 from offtake.workflows.enforce import Turn, Wiring, accounts_of, take_turn
 from offtake.workflows.nodes import record_nodes
 from offtake.workflows.place import SANITISED
-from offtake.workflows.read_cluster import first_position, take_in
+from offtake.workflows.read_cluster import first_position, note_outages, take_in
 from offtake.workflows.record import record_event
 from offtake.workflows.settle import taken_over_time
 from offtake.workflows.tick import tick
@@ -286,6 +286,34 @@ def test_leases_recall_give_back_and_invoice(lab: Lab) -> None:
     invoices = {item.agreement: item.left for item in open_documents(book.state)}
     for agreement in ("alpha", "beta"):
         assert invoices[agreement].minor == truth[f"{agreement}/main"], "a cent for each GPU-second"
+
+
+def test_a_dead_node_is_an_outage_and_its_lease_gets_another(lab: Lab) -> None:
+    cluster, book = lab.cluster, lab.book
+    lab.clean()
+    lab.settled()
+    (node,) = lab.actual().holds["ot_alpha_main"].nodes
+    cluster.kill_node(node)
+    cluster.run(["scontrol", "update", f"nodename={node}", "state=down", "reason=burnt"])
+
+    def noted() -> bool:
+        found = read_outages(lab.runner, cluster.now() - DAY_S, cluster.now())
+        assert not isinstance(found, Refused)
+        assert note_outages(book, found, lab.wiring.nodes, cluster.now()) == ()
+        return any(one.node == node for one in found)
+
+    cluster.wait_for(noted, "the outage is known")
+    head = book.state.head
+    assert noted()
+    assert book.state.head == head, "noted once"
+    (outage,) = [item.body for item in book.state.of("outage").values()]
+    assert (outage["pool"], outage["gpus"], outage["end"]) == ("h100", 8, None)
+    lab.turn()
+    lab.clean()
+    lab.settled()
+    (other,) = lab.actual().holds["ot_alpha_main"].nodes
+    assert other != node
+    assert lab.actual().limits["ot_alpha_main"] == 8
 
 
 def test_what_can_t_be_reached_is_left_and_a_hand_s_change_is_set_back(lab: Lab) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from offtake.adapters.slurm.accounting import read_runs
+from offtake.adapters.slurm.accounting import OVERLAP_S, read_outages, read_runs
 from offtake.adapters.slurm.runner import Runner
 from offtake.adapters.slurm.scheduler import SlurmScheduler, words_of
 from offtake.base.outcome import Refused
@@ -23,7 +23,7 @@ from offtake.cli.show import emit
 from offtake.formats.cluster_file import ClusterFile, read_cluster
 from offtake.workflows.book import Book
 from offtake.workflows.enforce import Done, Turn, Wiring, accounts_of, take_turn
-from offtake.workflows.read_cluster import Metered, first_position, take_in
+from offtake.workflows.read_cluster import Metered, first_position, note_outages, take_in
 
 CLUSTER = "cluster.toml"
 
@@ -96,15 +96,27 @@ def _turn(book: Book, config: ClusterFile, warned: dict[str, int], how: _How) ->
     runner = Runner(host=config.host, conf=config.conf)
     wiring = Wiring(nodes=config.nodes, users=config.users, grace_s=config.grace_s)
     turn = Turn(decided=0, done=())
+    down = None if how.dry_run or how.meter_only else _down(book, runner, config)
     if not how.meter_only:
         turn = take_turn(
             book, SlurmScheduler(runner), wiring, wall_clock, warned=warned, dry_run=how.dry_run,
             set_back=how.set_back,
         )  # fmt: skip
+    if down is not None and turn.stopped is None:
+        turn = replace(turn, stopped=down)
     metered: Metered | Refused | None = None
     if not how.dry_run:
         metered = _meter(book, runner, config)
     return _Said(at=wall_clock(), turn=turn, metered=metered)
+
+
+def _down(book: Book, runner: Runner, config: ClusterFile) -> Refused | None:
+    """Note nodes that are down, or say why that can't be; what is decided doesn't wait for it."""
+    since = max(0, first_position(book) - OVERLAP_S)
+    found = read_outages(runner, since, wall_clock())
+    if isinstance(found, Refused):
+        return found
+    return next(iter(note_outages(book, found, config.nodes, wall_clock())), None)
 
 
 def _meter(book: Book, runner: Runner, config: ClusterFile) -> Metered | Refused | None:

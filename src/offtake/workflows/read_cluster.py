@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from offtake.base.outcome import Refused
+from offtake.fleet.model import Outage
 from offtake.metering.hostlist import expand_nodes
 from offtake.metering.sacct import Accounting, Finding, Run, reading_of
+from offtake.metering.slurm_records import NodeOutage
 from offtake.store.usage import SCHEMA
 from offtake.workflows.book import Book
+from offtake.workflows.nodes import record_nodes
+from offtake.workflows.place import FAILED, RESTORED
+from offtake.workflows.record import record_event
 from offtake.workflows.usage import ingest
+from offtake.workflows.view import fleet_of
+
+DOWN = ("DOWN", "FAIL")
+"""States of a node that is out of order, in Slurm's words."""
 
 SOURCE = "slurm"
 """The source of readings, and what its progress is kept under."""
@@ -87,6 +96,47 @@ def take_in(
         unknown=tuple(unknown),
         findings=accounting.findings,
     )
+
+
+def note_outages(
+    book: Book, outages: Sequence[NodeOutage], nodes: Mapping[str, tuple[str, ...]], now: int
+) -> tuple[Refused, ...]:
+    """Record nodes that were down: as outages, for credits, and as failed, so that they are replaced.
+
+    Nodes that were drained are somebody's decision and no outage. Doing it again adds nothing.
+
+    Args:
+        book: written to.
+        outages: as the scheduler has them.
+        nodes: by pool, names of its nodes in the order of their numbers.
+        now: the present instant.
+
+    Returns:
+        What was refused.
+    """
+    place_of = {name: (pool, i) for pool, names in nodes.items() for i, name in enumerate(names)}
+    size = {pool.id: pool.gpus_per_node for pool in fleet_of(book.state).pool}
+    refused = []
+    for one in sorted(outages, key=lambda outage: outage.start):
+        if one.node not in place_of or not one.state.startswith(DOWN):
+            continue
+        pool, number = place_of[one.node]
+        start, id_ = min(one.start, now), f"{SOURCE}/{one.node}/{one.start}"
+        event = Outage(id=id_, pool=pool, start=start, end=one.end, gpus=size[pool])
+        known = book.find("outage.reported", id_)
+        if known is not None and (known.body["end"] is not None or one.end is None):
+            continue
+        done = record_event(book, event, now)
+        if isinstance(done, Refused):
+            refused.append(done)
+            continue
+        said = {"because": f"down in Slurm: {one.reason or 'no reason given'}"}
+        kinds = ((FAILED, start),) if known is None else ()
+        for kind, at in (*kinds, *(((RESTORED, one.end),) if one.end is not None else ())):
+            noted = record_nodes(book, kind, pool, str(number), at=min(at, now), now=now, said=said)
+            if isinstance(noted, Refused) and noted.code not in ("failed_already", "not_failed"):
+                refused.append(noted)
+    return tuple(refused)
 
 
 def _pool(run: Run, pool_of: Mapping[str, str]) -> str:
