@@ -7,9 +7,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offtake.adapters.simulated_scheduler import SimulatedScheduler
 from offtake.enforcement.converge import excess, findings, lowered_by_hand, steps
 from offtake.enforcement.model import Account, Actual, Desired, Hold, Job, Kind, Step
+from tests.enforcement.scheduler import SimulatedScheduler
 
 NODES = [f"n{i:02d}" for i in range(1, 9)]
 NAMES = ["ot_a", "ot_b", "ot_c"]

@@ -12,6 +12,7 @@ from offtake.agreements.model import Agreement
 from offtake.base.errors import BadInput, Problem
 from offtake.cli.options import check_agreement_known, opened
 from offtake.formats.agreement import parse_agreement
+from offtake.formats.files import read_text
 from offtake.workflows.view import agreement_of
 
 Subject = Annotated[str, typer.Argument(metavar="FILE|ID", help="An agreement file, or an id with --book.")]
@@ -37,12 +38,7 @@ def text_of(path: Path) -> str:
     Raises:
         BadInput: if it can't be read.
     """
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        remedy = "name a file, or an id together with --book"
-        problem = Problem(where=str(path), code="unreadable", message=str(error), remedy=remedy)
-        raise BadInput([problem]) from error
+    return read_text(path, remedy="name a file, or an id together with --book")
 
 
 def day_of(option: str, text: str) -> date:

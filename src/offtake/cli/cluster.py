@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,15 +68,15 @@ def live(
     """
     config = read_cluster(folder / CLUSTER)
     pause = length_of(every, "--every")
+    how = _How(dry_run=dry_run, meter_only=meter_only, set_back=set_back)
     warned: dict[str, int] = {}
     with opened(folder) as book:
         refuse_simulated(book, folder)
         if not dry_run:
             book.hold()
         while True:
-            how = _How(dry_run=dry_run, meter_only=meter_only, set_back=set_back)
             said = _turn(book, config, warned, how)
-            emit(json_, _plain(said), lambda out, said=said: _draw(out, said))  # type: ignore[misc]
+            emit(json_, _plain(said), partial(_draw, said=said))
             if once or dry_run:
                 break
             time.sleep(pause)

@@ -26,10 +26,18 @@ from offtake.forecast.model import Model, fitted
 from offtake.forecast.model import paths as paths_of
 from offtake.formats.campaigns_file import parse_campaigns
 from offtake.formats.demand_series import read_series
-from offtake.formats.files import disk_errors
+from offtake.formats.files import disk_errors, read_text
 
 SEED = 20_260_501
 SEASONS = {24: "a day", 168: "a week"}
+
+Plan = Annotated[
+    Path | None, typer.Option("--plan", help="Campaigns to come, in TOML: alone, or on top of FILE.")
+]
+Season = Annotated[
+    list[int] | None,
+    typer.Option("--season", min=2, help="Hours of a season; twice for two at once; chosen when left out."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,10 +49,7 @@ def forecast(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="Demand hour by hour: CSV or Parquet.")
     ] = None,
-    plan: Annotated[
-        Path | None,
-        typer.Option("--plan", help="Campaigns to come, in TOML: alone, or on top of FILE."),
-    ] = None,
+    plan: Plan = None,
     first: Annotated[
         str | None, typer.Option("--from", help="First day of a plan without FILE, YYYY-MM-DD, UTC; today.")
     ] = None,
@@ -60,12 +65,7 @@ def forecast(
     hold: Annotated[
         bool, typer.Option("--hold", help="An hour without a row is as the one before, not a gap.")
     ] = False,
-    season: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--season", min=2, help="Hours of a season; twice for two at once; chosen when left out."
-        ),
-    ] = None,
+    season: Season = None,
     capacity: Annotated[
         int | None, typer.Option("--capacity", min=1, help="GPUs there are: try lending out what is idle.")
     ] = None,
@@ -83,7 +83,7 @@ def forecast(
 
     Demand is what FILE lets expect, what a --plan of campaigns adds, or both.
     """
-    campaigns = () if plan is None else _campaigns(plan)
+    campaigns = () if plan is None else parse_campaigns(read_text(plan), str(plan))
     leads = [max(1, length_of(text, "--lead") // HOUR_S) for text in lead or ("1d", "7d")]
     asked = _Asked(leads=leads, out=out, horizon=length_of(horizon, "--horizon") // HOUR_S, draws=draws)
     if file is None:
@@ -109,8 +109,14 @@ def forecast(
         "lent": [_lent(one, steps) for one, steps in zip(lent, leads, strict=False)],
         **asked.plain(made, _outside(campaigns, start, asked)),
     }  # fmt: skip
-    ahead = (asked, made, confidence)
-    return emit(json_, plain, lambda console: _draw_all(console, plain, tested, lent, ahead))
+
+    def draw(console: Console) -> None:
+        _draw(console, plain, tested)
+        if lent:
+            _draw_lent(console, lent, leads, confidence)
+        asked.draw(console, made, plain["not_in_paths"])
+
+    return emit(json_, plain, draw)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,20 +203,6 @@ def _seasons(asked: list[int] | None) -> tuple[int, int | None]:
     return first, more[0] if more else None
 
 
-def _draw_all(
-    console: Console,
-    plain: dict[str, Any],
-    tested: list[Calibration],
-    lent: list[Lent],
-    ahead: tuple[_Asked, Counts, float],
-) -> None:
-    asked, made, confidence = ahead
-    _draw(console, plain, tested)
-    if lent:
-        _draw_lent(console, lent, asked.leads, confidence)
-    asked.draw(console, made, plain["not_in_paths"])
-
-
 def _first(plan: Path | None, first: str | None) -> int:
     """Where a forecast from a plan alone begins."""
     if plan is None:
@@ -219,14 +211,6 @@ def _first(plan: Path | None, first: str | None) -> int:
     if first is None:
         return wall_clock() // HOUR_S * HOUR_S
     return local_midnight(day_of("--from", first), "UTC")
-
-
-def _campaigns(plan: Path) -> tuple[Campaign, ...]:
-    try:
-        text = plan.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput([Problem(where=str(plan), code="unreadable", message=str(error))]) from error
-    return parse_campaigns(text, str(plan))
 
 
 def _planned(campaigns: tuple[Campaign, ...], start: int, asked: _Asked) -> Counts:

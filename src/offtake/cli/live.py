@@ -13,12 +13,12 @@ from rich.console import Console
 from offtake.adapters.webhooks import deliver
 from offtake.agreements.events.credit import Credit, WriteOff
 from offtake.agreements.model import Agreement, Event
-from offtake.base.errors import BadInput, Problem
 from offtake.base.money import Money
 from offtake.base.outcome import Refused
 from offtake.base.time import format_instant
 from offtake.cli.options import BookDirectory, Json, RefusedByRule, opened, wall_clock
 from offtake.cli.show import emit
+from offtake.formats.files import read_text
 from offtake.formats.scenario import parse_scenario
 from offtake.formats.webhooks_file import read_endpoints
 from offtake.rating.quote import quote
@@ -56,10 +56,7 @@ def record(
     What the operator does under an agreement (a recall, a notice, a credit) is proposed, and waits for
     `offtake approve` by somebody else, unless offtake.toml says two_people = false.
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput([Problem(where=str(file), code="unreadable", message=str(error))]) from error
+    text = read_text(file)
     with opened(book) as target:
         state = target.state
         refuse_simulated(target, book)

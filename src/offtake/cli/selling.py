@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 from rich.console import Console
 
 from offtake.base.outcome import Refused
-from offtake.base.time import DAY_S, HOUR_S, format_instant
+from offtake.base.time import DAY_S, HOUR_S, Interval, format_instant
 from offtake.claims.sellable import Failures, Prices
 from offtake.cli.capacity import (
     First,
@@ -28,6 +29,7 @@ from offtake.cli.capacity import (
 from offtake.cli.options import BookDirectory, Json, RefusedByRule, opened, wall_clock
 from offtake.cli.show import emit, percent, table
 from offtake.formats.draft import draft_agreement
+from offtake.formats.files import write_whole
 from offtake.formats.paths_file import read_paths
 from offtake.workflows.book import Book
 from offtake.workflows.selling import (
@@ -116,16 +118,11 @@ def sellable(
         except ValueError as error:
             raise bad_option("--own-value", "bad_prices", str(error)) from error
     with opened(book) as target:
-        window = window_of(target, first, through)
-        check_pools(target, pool)
-        question = Question(
-            window=window,
-            pools=tuple(pool or ()),
+        question = replace(
+            _question(target, window_of(target, first, through), pool, confidence, paths),
             each=each,
             notices=tuple(length_of(text) for text in notice or ("90d", "30d", "7d", "2min")),
-            confidence=_confidence(confidence),
             draws=draws,
-            paths=None if paths is None else read_paths(paths, window),
             failures=_failures(failures, repair, loss),
             rebate=decimal_of("--rebate", rebate),
             worth=worth,
@@ -173,15 +170,10 @@ def capacity(
     if draft is not None and draft.exists():
         raise bad_option("--draft", "exists", f"{draft} is there already", "give another name")
     with opened(book) as target:
-        window = window_of(target, first, through)
-        check_pools(target, pool)
-        question = Question(
-            window=window,
-            pools=tuple(pool or ()),
+        question = replace(
+            _question(target, window_of(target, first, through), pool, confidence, paths),
             notices=() if notice is None else (length_of(notice),),
-            confidence=_confidence(confidence),
             draws=draws,
-            paths=None if paths is None else read_paths(paths, window),
             failures=_failures(failures, repair, loss),
             rebate=decimal_of("--rebate", rebate),
             worth=_worth(firm_price, own_value),
@@ -213,7 +205,20 @@ def _write_draft(book: Book, file: Path, found: CapacityQuote, offtaker: str, no
         notice_days=None if notice is None else -(-notice // DAY_S),
         rebate=question.rebate,
     )
-    file.write_text(text, encoding="utf-8")
+    write_whole(file, text.encode())
+
+
+def _question(
+    book: Book, window: Interval, pools: list[str] | None, confidence: str, paths: Path | None
+) -> Question:
+    """What both commands ask of a window."""
+    check_pools(book, pools)
+    return Question(
+        window=window,
+        pools=tuple(pools or ()),
+        confidence=_confidence(confidence),
+        paths=None if paths is None else read_paths(paths, window),
+    )
 
 
 def _worth(firm: str | None, own: str | None) -> Worth | None:

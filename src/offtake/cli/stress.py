@@ -16,6 +16,7 @@ from offtake.base.money import Money
 from offtake.base.outcome import Refused
 from offtake.cli.options import FolderPath, Json, RefusedByRule, opened, read_month, wall_clock
 from offtake.cli.show import console, emit, money, percent, table
+from offtake.formats.files import read_text
 from offtake.formats.folder import Folder, load_folder
 from offtake.formats.scenario import Scenario, parse_scenario
 from offtake.sim.stress import Outcome, cases_of, forward_of, outcome_of, supposing
@@ -83,11 +84,7 @@ def _allowed(outcome: Outcome | Refused) -> Outcome:
 
 
 def _supposed(file: Path, folder: Folder) -> Scenario:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput([Problem(where=str(file), code="unreadable", message=str(error))]) from error
-    return parse_scenario(text, str(file), folder.fleet, folder.agreements)
+    return parse_scenario(read_text(file), str(file), folder.fleet, folder.agreements)
 
 
 def stress(

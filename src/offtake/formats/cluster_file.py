@@ -11,6 +11,7 @@ from annotated_types import Ge, Le, MinLen
 
 from offtake.base.declared import Declared
 from offtake.base.errors import BadInput, Problem
+from offtake.formats.files import read_text
 from offtake.formats.toml import parse_toml, read, unwrap
 from offtake.metering.hostlist import expand_nodes
 
@@ -80,10 +81,7 @@ def read_cluster(path: Path) -> ClusterFile:
     Raises:
         BadInput: with every problem.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput([Problem(where=str(path), code="unreadable", message=str(error))]) from error
+    text = read_text(path)
     problems: list[Problem] = []
     found = read(ClusterFile, unwrap(parse_toml(text, str(path)), "", {}, problems), "", problems)
     if found is not None:

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and texts read with a problem for an answer."""
 
 from __future__ import annotations
 
@@ -35,6 +35,19 @@ def write_whole(path: Path, data: bytes) -> None:
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
+
+
+def read_text(path: Path, *, remedy: str = "") -> str:
+    """A file's text, in UTF-8.
+
+    Raises:
+        BadInput: `unreadable`, if it can't be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = Problem(where=str(path), code="unreadable", message=str(error), remedy=remedy)
+        raise BadInput([problem]) from error
 
 
 @contextmanager

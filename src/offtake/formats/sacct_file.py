@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from offtake.base.errors import BadInput, Problem
+from offtake.formats.files import read_text
 from offtake.formats.usage_file import SCHEMA
 from offtake.metering.sacct import Accounting, Finding, Run, parse_sacct, reading_of
 from offtake.metering.tres import Combination, billing_units, parse_tres
@@ -60,11 +61,7 @@ def read_sacct(
         BadInput: for a file that can't be read, a missing column, an account that isn't named, or a row that
             can't be understood; the row is named.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _bad(str(path), "unreadable", str(error)) from error
-    found = parse_sacct(text, str(path))
+    found = parse_sacct(read_text(path), str(path))
     _ensure_named(str(path), found, accounts)
     units, differs = (None, ()) if weights is None else _weighed(str(path), found.runs, weights, combination)
     return Listing(

@@ -11,6 +11,7 @@ from annotated_types import MinLen
 
 from offtake.base.declared import Declared
 from offtake.base.errors import BadInput, Problem
+from offtake.formats.files import read_text
 from offtake.formats.positions import locating
 from offtake.formats.toml import parse_toml, read, unwrap
 
@@ -53,10 +54,7 @@ def read_endpoints(path: Path) -> tuple[tuple[Endpoint, bytes], ...]:
     Raises:
         BadInput: with every problem; a secret that others may read is one.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput([Problem(where=str(path), code="unreadable", message=str(error))]) from error
+    text = read_text(path)
     problems: list[Problem] = []
     with locating(text, str(path)):
         node = unwrap(parse_toml(text, str(path)), "", {}, problems)

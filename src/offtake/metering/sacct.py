@@ -54,6 +54,9 @@ FINDINGS = {
 }
 """What may be wrong with a row, by code. What really ran isn't known then, and isn't billed."""
 
+UNKNOWN = ("Unknown", "None", "")
+"""What Slurm prints for an instant that isn't known."""
+
 _SPAN = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)(?:\.\d+)?")
 
 
@@ -225,17 +228,17 @@ def _rows(text: str, where: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _is_pending(row: Mapping[str, str]) -> bool:
-    return row["State"].startswith("PENDING") or row["Start"] in ("Unknown", "None", "")
+    return row["State"].startswith("PENDING") or row["Start"] in UNKNOWN
 
 
 def _has_begun(row: Mapping[str, str]) -> bool:
-    return row["Start"].isdigit() and int(row["Start"]) > 0 and row["End"] in ("Unknown", "None", "")
+    return row["Start"].isdigit() and int(row["Start"]) > 0 and row["End"] in UNKNOWN
 
 
 def _run(row: Mapping[str, str]) -> Run:
     """A row that began; its place in a problem is left to the caller."""
     start, submit = _instant("Start", row["Start"]), _instant("Submit", row["Submit"])
-    end = None if row["End"] in ("Unknown", "None", "") else _instant("End", row["End"])
+    end = None if row["End"] in UNKNOWN else _instant("End", row["End"])
     try:
         gpus = gpus_of(parse_tres(row["AllocTRES"]))
         suspended_s = parse_span(row["Suspended"]) if row.get("Suspended") else 0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from offtake.base.errors import BadInput, Problem
-from offtake.metering.sacct import Run, billed_seconds
+from offtake.metering.sacct import UNKNOWN, Run, billed_seconds
 from offtake.metering.tres import parse_tres
 
 EVENT_COLUMNS = ("Cluster", "NodeName", "TimeStart", "TimeEnd", "State", "Reason", "User")
@@ -250,7 +250,7 @@ def _lines(text: str, columns: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 
 
 def _open_instant(where: str, text: str) -> int | None:
-    return None if text in ("Unknown", "None", "") else _instant(where, text)
+    return None if text in UNKNOWN else _instant(where, text)
 
 
 def _instant(where: str, text: str) -> int:

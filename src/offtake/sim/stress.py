@@ -20,7 +20,7 @@ from offtake.base.money import Money
 from offtake.base.months import local_date, local_midnight
 from offtake.base.outcome import Refused
 from offtake.base.time import DAY_S, format_instant
-from offtake.fleet.model import Fleet
+from offtake.fleet.model import Fleet, Site
 from offtake.formats.folder import Folder
 from offtake.formats.scenario import DeliveryStep, Scenario, ScenarioDelivery, ScenarioOutage
 from offtake.rating.quote import exits
@@ -195,48 +195,49 @@ def _gpus(fleet: Fleet, site: str) -> dict[str, int]:
     }
 
 
-def _lose_site(folder: Folder) -> Case:
-    site = max(folder.fleet.site, key=lambda one: sum(_gpus(folder.fleet, one.id).values()))
+def _largest_site(fleet: Fleet) -> Site:
+    return max(fleet.site, key=lambda one: sum(_gpus(fleet, one.id).values()))
+
+
+def _with_outages(folder: Folder, name: str, lost: Mapping[str, int], days: int) -> Folder:
+    """The folder with an outage of so many GPUs of each pool, from the middle of the run."""
     start = _middle(folder)
-    lost = _gpus(folder.fleet, site.id)
-    outages = tuple(
+    outages = (
         ScenarioOutage(
-            id=f"stress-{pool}", pool=pool, start=format_instant(start),
-            end=format_instant(start + LOST_DAYS * DAY_S), gpus=gpus,
+            id=f"{name}-{pool}", pool=pool, start=format_instant(start),
+            end=format_instant(start + days * DAY_S), gpus=gpus,
         )
         for pool, gpus in lost.items()
     )  # fmt: skip
+    return with_scenario(folder, outage=(*folder.scenario.outage, *outages))
+
+
+def _lose_site(folder: Folder) -> Case:
+    site = _largest_site(folder.fleet)
     return Case(
         name="lose-site",
-        what=f"{site.name} is lost for {LOST_DAYS} days from {format_instant(start)[:10]}",
-        folder=with_scenario(folder, outage=(*folder.scenario.outage, *outages)),
+        what=f"{site.name} is lost for {LOST_DAYS} days from {format_instant(_middle(folder))[:10]}",
+        folder=_with_outages(folder, "stress", _gpus(folder.fleet, site.id), LOST_DAYS),
     )
 
 
 def _cap_power(folder: Folder) -> Case:
-    site = max(folder.fleet.site, key=lambda one: sum(_gpus(folder.fleet, one.id).values()))
+    site = _largest_site(folder.fleet)
     start = _middle(folder)
     day = local_date(start, site.time_zone)
-    outages = []
+    lost = {}
     for pool in folder.fleet.pool:
         there = [b for b in pool.build_out if b.in_service <= day and (b.retired is None or b.retired >= day)]
         nodes = -(-sum(block.nodes for block in there) // CAPPED_BY)
         if pool.site == site.id and nodes:
-            outages.append(
-                ScenarioOutage(
-                    id=f"stress-power-{pool.id}", pool=pool.id, start=format_instant(start),
-                    end=format_instant(start + CAPPED_DAYS * DAY_S), gpus=nodes * pool.gpus_per_node,
-                )
-            )  # fmt: skip
+            lost[pool.id] = nodes * pool.gpus_per_node
     what = (
         f"{site.name} may draw {100 // CAPPED_BY} % less power than its pools do, for {CAPPED_DAYS} days "
         f"from {format_instant(start)[:10]}; each pool switches off as many nodes"
     )
-    if not outages:
+    if not lost:
         return Case(name="power", what=what, folder=None, why_not="none of its nodes is in service by then")
-    return Case(
-        name="power", what=what, folder=with_scenario(folder, outage=(*folder.scenario.outage, *outages))
-    )
+    return Case(name="power", what=what, folder=_with_outages(folder, "stress-power", lost, CAPPED_DAYS))
 
 
 def _deliver_late(folder: Folder) -> Case:

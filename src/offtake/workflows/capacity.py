@@ -76,11 +76,17 @@ def priced(book: OpenBook, window: Interval) -> Priced:
     return Priced(wanted=wanted, notes=tuple(notes))
 
 
+def transfer_price(book: OpenBook, claim: Claim) -> Decimal | None:
+    """What own work is shown as its cost, in major units per GPU-hour; None where nothing is said."""
+    price = (book.state.body("demand", claim.id) or {}).get("transfer_price")
+    return None if price is None else Decimal(price)
+
+
 def _rate(book: OpenBook, claim: Claim, currency: str) -> int | None:
     """Millionths of the book's currency per GPU-hour; None where there is no such price."""
     if claim.agreement is None:
-        price = (book.state.body("demand", claim.id) or {}).get("transfer_price")
-        return None if price is None else int(Decimal(price) * MICROS)
+        price = transfer_price(book, claim)
+        return None if price is None else int(price * MICROS)
     agreement = agreement_of(book.state, claim.agreement)
     figure = implied_rate(agreement, places=6) if agreement.currency == currency else None
     return int(figure.value * MICROS) if figure is not None else None

@@ -131,8 +131,9 @@ def note_outages(
             refused.append(done)
             continue
         said = {"because": f"down in Slurm: {one.reason or 'no reason given'}"}
-        kinds = ((FAILED, start),) if known is None else ()
-        for kind, at in (*kinds, *(((RESTORED, one.end),) if one.end is not None else ())):
+        came = [(FAILED, start)] if known is None else []
+        went = [(RESTORED, one.end)] if one.end is not None else []
+        for kind, at in came + went:
             noted = record_nodes(book, kind, pool, str(number), at=min(at, now), now=now, said=said)
             if isinstance(noted, Refused) and noted.code not in ("failed_already", "not_failed"):
                 refused.append(noted)

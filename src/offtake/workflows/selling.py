@@ -32,7 +32,7 @@ from offtake.claims.sellable import (
 from offtake.formats.plain import from_plain
 from offtake.workflows.allocate import supplies_of
 from offtake.workflows.book import OpenBook
-from offtake.workflows.capacity import MICROS, priced
+from offtake.workflows.capacity import MICROS, priced, transfer_price
 from offtake.workflows.recall_plan import plans_of
 from offtake.workflows.state import Body
 from offtake.workflows.view import agreement_of, claims_in, fleet_of
@@ -207,7 +207,7 @@ def _headrooms(
                 notes.append(f"{claim.id}: {note}")
     held, plans = _held(book, pools, hours)
     if plans:
-        used = sum((one.gpus for one in own if set(one.pools) & set(pools)), np.zeros_like(held[np.newaxis]))
+        used = _on(pools, own, (1, len(hours)))
         own.append(Uncertain(pools=pools, gpus=np.maximum(held - used, 0)))
         notes.append(f"what {', '.join(plans)} called isn't lent again before the day its plan says")
     draws = max([1 if asked.paths is not None else asked.draws, *(len(one.gpus) for one in own)])
@@ -215,10 +215,7 @@ def _headrooms(
     if asked.failures is not None:
         lost = _failing(book, asked.failures, pools, (draws, len(hours)))
         notes.append("failures are drawn beside demand, and lower what can be sold like demand")
-    demand = np.zeros((draws, len(hours)), dtype=np.int64)
-    for one in own:
-        if set(one.pools) & set(pools):
-            demand += one.gpus
+    demand = _on(pools, own, (draws, len(hours)))
     found = rooms_for(leases, own, lost, supplies, hours=hours, into=sets)
     if found is not None:
         return list(found), demand, tuple(notes)
@@ -228,15 +225,20 @@ def _headrooms(
     )
     rooms = []
     for chosen in sets:
-        room = np.broadcast_to(
-            room_for(leases, supplies, asked.window, chosen).at(hours), demand.shape
-        ).copy()
-        for one in own:
-            room -= one.gpus * bool(set(one.pools) & set(chosen))
+        room = room_for(leases, supplies, asked.window, chosen).at(hours) - _on(chosen, own, demand.shape)
         for pool in set(chosen) & set(lost):
             room -= lost[pool]
         rooms.append(room)
     return rooms, demand, tuple(notes)
+
+
+def _on(pools: Sequence[str], own: Sequence[Uncertain], shape: tuple[int, ...]) -> Counts:
+    """All work that may use one of some pools, by path and hour; no smaller than a shape."""
+    found = np.zeros(shape, dtype=np.int64)
+    for one in own:
+        if set(one.pools) & set(pools):
+            found = found + one.gpus
+    return found
 
 
 def _held(book: OpenBook, pools: Sequence[str], hours: Counts) -> tuple[Counts, list[str]]:
@@ -278,7 +280,7 @@ def _failing(
 
 def _at_notice(headroom: Counts, notice_s: int, asked: Question) -> AtNotice:
     amount = sellable(headroom, notice_steps=-(-notice_s // HOUR_S), confidence=asked.confidence)
-    recallable = amount.recallable + (amount.interruptible if notice_s < HOUR_S else 0)
+    recallable = _recallable(amount, notice_s)
     recalls = recalls_of(headroom, firm=amount.firm, recallable=recallable, month_steps=MONTH_HOURS)
     worth = asked.worth
     return AtNotice(
@@ -289,6 +291,11 @@ def _at_notice(headroom: Counts, notice_s: int, asked: Question) -> AtNotice:
         least_price=recalls.least_price(asked.rebate) if asked.rebate else None,
         even_price=None if worth is None else recalls.even_price(worth.firm, asked.rebate, worth.own),
     )
+
+
+def _recallable(amount: Sellable, notice_s: int) -> int:
+    """GPUs that a notice can call: at less than an hour, what can be taken back at once is among them."""
+    return amount.recallable + (amount.interruptible if notice_s < HOUR_S else 0)
 
 
 def _own_paths(
@@ -391,9 +398,7 @@ def quote_capacity(book: OpenBook, asked: Request) -> CapacityQuote | Refused:
     notice = question.notices[0] if question.notices else None
     steps = len(hours) if notice is None else -(-notice // HOUR_S)
     amount = sellable(room, notice_steps=steps, confidence=question.confidence)
-    most = amount.firm + amount.recallable
-    if notice is not None and notice < HOUR_S:
-        most += amount.interruptible
+    most = amount.firm + (0 if notice is None else _recallable(amount, notice))
     if asked.gpus > most:
         return _not_enough(asked, amount, most)
     recalls = recalls_of(room, firm=0, recallable=asked.gpus, month_steps=MONTH_HOURS)
@@ -403,7 +408,7 @@ def quote_capacity(book: OpenBook, asked: Request) -> CapacityQuote | Refused:
         price = max(Fraction(worth.firm), floor)
         recalls = replace(recalls, share=Fraction(0), needed=Fraction(0), months=Fraction(0))
     else:
-        least = recalls.share * Fraction(question.rebate) / (1 - recalls.share) if recalls.share < 1 else None
+        least = recalls.even_price(Decimal(0), question.rebate, worth.own)
         even = recalls.even_price(worth.firm, question.rebate, worth.own)
         if even is None or least is None:
             return _not_enough(asked, amount, 0)
@@ -444,12 +449,8 @@ def _worth_in(book: OpenBook, window: Interval) -> Worth | Refused:
     """The mean of what firm leases pay, and the dearest own work, of claims in a window."""
     found = priced(book, window)
     leases = [w for w in found.wanted if w.claim.agreement is not None and w.penalty]
-    prices = [
-        Decimal((book.state.body("demand", w.claim.id) or {})["transfer_price"])
-        for w in found.wanted
-        if w.claim.agreement is None
-        and (book.state.body("demand", w.claim.id) or {}).get("transfer_price") is not None
-    ]
+    own = (transfer_price(book, w.claim) for w in found.wanted if w.claim.agreement is None)
+    prices = [price for price in own if price is not None]
     weights = [w.claim.gpus.integrate(window) for w in leases]
     if not leases or not prices:
         return Refused(

@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TypeVar
 
-from offtake.adapters.slurm.runner import Runner
+from offtake.adapters.slurm.runner import Runner, time_text
 from offtake.base.outcome import Refused
+from offtake.base.time import DAY_S, HOUR_S
 from offtake.metering.sacct import COLUMNS, Accounting, parse_sacct
 from offtake.metering.slurm_records import (
     NodeOutage,
@@ -31,10 +31,8 @@ T = TypeVar("T")
 LAG_S = 120
 """How long ago a window ends at least."""
 
-OVERLAP_S = 86_400
+OVERLAP_S = DAY_S
 """How far a window reaches back behind the last one: a restarted controller ends lost jobs in the past."""
-
-HOUR_S = 3_600
 
 _QUEUE = re.compile(r"^DBD Agent queue size:\s*(\d+)", re.MULTILINE)
 
@@ -106,7 +104,7 @@ def sacct_words(start: int, end: int, *, steps: bool = False) -> list[str]:
     only_jobs = () if steps else ("--allocations",)
     return [
         "sacct", "--duplicates", *only_jobs, "--allusers", "--noconvert", "--parsable2",
-        f"--format={','.join(COLUMNS)}", f"--starttime={_text(start)}", f"--endtime={_text(end)}",
+        f"--format={','.join(COLUMNS)}", f"--starttime={time_text(start)}", f"--endtime={time_text(end)}",
     ]  # fmt: skip
 
 
@@ -128,7 +126,8 @@ def read_outages(runner: Runner, start: int, end: int) -> tuple[NodeOutage, ...]
     """Outages of nodes between two instants."""
     words = [
         "sacctmgr", "--parsable2", "show", "event",
-        "format=cluster,nodename,start,end,state,reason,user", f"start={_text(start)}", f"end={_text(end)}",
+        "format=cluster,nodename,start,end,state,reason,user", f"start={time_text(start)}",
+        f"end={time_text(end)}",
     ]  # fmt: skip
     return _asked(runner, words, parse_events)
 
@@ -137,7 +136,7 @@ def read_reservations(runner: Runner, start: int, end: int) -> tuple[ReservedTim
     """Reservations between two instants, a part for each change of one, with how long each stood idle."""
     words = [
         "sacctmgr", "--parsable2", "show", "reservation", "format=cluster,name,id,start,end,tres,unused",
-        f"start={_text(start)}", f"end={_text(end)}",
+        f"start={time_text(start)}", f"end={time_text(end)}",
     ]  # fmt: skip
     return _asked(runner, words, parse_reservations)
 
@@ -156,7 +155,7 @@ def read_control(runner: Runner, start: int, end: int) -> Mapping[str, int] | Re
         )
     words = [
         "sreport", "--parsable2", "-t", "seconds", "-T", "gres/gpu", "cluster", "AccountUtilizationByUser",
-        f"start={_text(start)}", f"end={_text(end)}",
+        f"start={time_text(start)}", f"end={time_text(end)}",
     ]  # fmt: skip
     return _asked(runner, words, parse_control)
 
@@ -173,8 +172,3 @@ def _asked(runner: Runner, words: list[str], parse: Callable[[str], T], *, stdin
     ran = runner.run(words, stdin=stdin)
     refused = ran.refusal()
     return parse(ran.out) if refused is None else refused
-
-
-def _text(instant: int) -> str:
-    """An instant as Slurm reads it, in the zone that the runner sets."""
-    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%S")

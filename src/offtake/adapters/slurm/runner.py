@@ -17,6 +17,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from offtake.base.errors import BadInput, Problem
@@ -46,6 +47,11 @@ UNREACHED = re.compile(
     re.IGNORECASE,
 )
 """What Slurm's commands say when they couldn't talk to the daemon that they need."""
+
+
+def time_text(instant: int) -> str:
+    """An instant as Slurm reads it, in the zone that a runner sets."""
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class Outcome(StrEnum):

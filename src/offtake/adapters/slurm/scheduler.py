@@ -13,7 +13,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from offtake.adapters.slurm.runner import Ran, Runner
+from offtake.adapters.slurm.runner import Ran, Runner, time_text
 from offtake.base.outcome import Refused
 from offtake.enforcement.model import PREFIX, Actual, Hold, Job, Kind, Step
 from offtake.metering.hostlist import expand_nodes
@@ -74,13 +74,13 @@ def words_of(step: Step) -> list[str]:
     if step.kind is Kind.MAKE_HOLD and hold is not None:
         return [
             "scontrol", "create", "reservation", f"ReservationName={step.target}", "StartTime=now",
-            f"EndTime={_text(hold.end)}", f"Nodes={','.join(hold.nodes)}", f"Accounts={hold.account}",
+            f"EndTime={time_text(hold.end)}", f"Nodes={','.join(hold.nodes)}", f"Accounts={hold.account}",
             "Flags=MAGNETIC,IGNORE_JOBS",
         ]  # fmt: skip
     if step.kind is Kind.CHANGE_HOLD and hold is not None:
         return [
             "scontrol", "update", f"reservation={step.target}", f"Nodes={','.join(hold.nodes)}",
-            f"EndTime={_text(hold.end)}", "Flags+=IGNORE_JOBS",
+            f"EndTime={time_text(hold.end)}", "Flags+=IGNORE_JOBS",
         ]  # fmt: skip
     if step.kind is Kind.DROP_HOLD:
         return ["scontrol", "delete", f"reservation={step.target}"]
@@ -150,7 +150,3 @@ def _instant(text: str) -> int:
     if text.isdigit():
         return int(text)
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
-
-
-def _text(instant: int) -> str:
-    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%S")
