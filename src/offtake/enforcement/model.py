@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from offtake.claims.model import Firmness
+
 PREFIX = "ot_"
 """Names that begin so are offtake's own; whatever else there is on a cluster is left alone."""
 
@@ -19,6 +21,8 @@ class Account:
         claim: whose jobs run there.
         holder: who that is.
         gpus: how many its jobs may hold at once.
+        pools: of these GPUs, how many are of each pool; pools of which it has none are left out.
+        firmness: the claim's; None for an account of which no claim is known.
         users: who may submit; others are left as they are.
     """
 
@@ -26,6 +30,8 @@ class Account:
     claim: str
     holder: str
     gpus: int
+    pools: tuple[tuple[str, int], ...] = ()
+    firmness: Firmness | None = None
     users: tuple[str, ...] = ()
 
 

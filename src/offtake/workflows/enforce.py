@@ -125,7 +125,7 @@ def desired_state(book: OpenBook, wiring: Wiring) -> Desired | Refused:
     size = {pool.id: pool.gpus_per_node for pool in fleet_of(book.state).pool}
     rows = book.lake.load(known["nodes"])
     nodes: dict[str, list[str]] = {}
-    gpus: dict[str, int] = {}
+    gpus: dict[str, dict[str, int]] = {}
     for pool, first, end, state, claim in zip(
         *(np.asarray(rows[name]).tolist() for name in ("pool", "first", "end", "state", "claim")), strict=True
     ):
@@ -138,13 +138,14 @@ def desired_state(book: OpenBook, wiring: Wiring) -> Desired | Refused:
                 sentence=f"pool {pool} has node {end - 1}, and cluster.toml names {len(names)} nodes of it",
             )
         nodes.setdefault(claim, []).extend(names[first:end])
-        gpus[claim] = gpus.get(claim, 0) + (end - first) * size[pool]
+        own = gpus.setdefault(claim, {})
+        own[pool] = own.get(pool, 0) + (end - first) * size[pool]
     claims = [c for c in claims_in(book.state, book.lake) if set(c.pools) & set(wiring.nodes)]
     by_name = {account_name(claim.id): claim.id for claim in claims}
     if len(by_name) < len(claims):
         return Refused(code="same_account", sentence="two claims would have the same account; rename one")
     return Desired(
-        accounts=tuple(_account(claim, gpus.get(claim.id, 0), wiring) for claim in claims),
+        accounts=tuple(_account(claim, gpus.get(claim.id, {}), wiring) for claim in claims),
         holds=tuple(
             Hold(
                 name=account_name(claim.id), account=account_name(claim.id),
@@ -156,10 +157,10 @@ def desired_state(book: OpenBook, wiring: Wiring) -> Desired | Refused:
     )  # fmt: skip
 
 
-def _account(claim: Claim, gpus: int, wiring: Wiring) -> Account:
+def _account(claim: Claim, gpus: Mapping[str, int], wiring: Wiring) -> Account:
     return Account(
-        name=account_name(claim.id), claim=claim.id, holder=claim.holder, gpus=gpus,
-        users=wiring.users.get(claim.id, ()),
+        name=account_name(claim.id), claim=claim.id, holder=claim.holder, gpus=sum(gpus.values()),
+        pools=tuple(sorted(gpus.items())), firmness=claim.firmness, users=wiring.users.get(claim.id, ()),
     )  # fmt: skip
 
 
