@@ -7,24 +7,39 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offtake.enforcement.converge import excess, findings, lowered_by_hand, steps
-from offtake.enforcement.model import Account, Actual, Desired, Hold, Job, Kind, Step
-from tests.enforcement.scheduler import SimulatedScheduler
+from offtake.adapters.rehearsal import NOTHING, SimulatedScheduler, after
+from offtake.claims.model import Firmness
+from offtake.enforcement.converge import excess, steps
+from offtake.enforcement.model import CLOSED, Account, Actual, Desired, Hold, Job, Kind, Qos, Step, Steps
 
 NODES = [f"n{i:02d}" for i in range(1, 9)]
 NAMES = ["ot_a", "ot_b", "ot_c"]
 USERS = st.lists(st.sampled_from(["u", "v"]), unique=True)
-EMPTY = Actual(limits={}, users={}, holds={}, foreign={}, jobs=())
+TYPES = st.sampled_from([(), ("h100",), ("h100", "h200")])
+FAR = 10_000
+NOBODY = Account(name=CLOSED, claim="", holder="", gpus=0)
 
 
-def account(name: str, gpus: int, *users: str) -> Account:
-    return Account(name=name, claim=name[3:], holder=name, gpus=gpus, users=users)
+def account(name: str, gpus: int, *users: str, types: tuple[str, ...] = ()) -> Account:
+    return Account(
+        name=name, claim=name[3:], holder=name, gpus=gpus, users=users, parent="ot_of_x", qos="ot_firm",
+        types=tuple((kind, gpus) for kind in types), firmness=Firmness.FIRM,
+    )  # fmt: skip
+
+
+def hold(name: str, *nodes: str, end: int = FAR) -> Hold:
+    return Hold(name=name, accounts=(name,), nodes=nodes, end=end)
+
+
+def groups() -> tuple[Account, ...]:
+    return (NOBODY, Account(name="ot_of_x", claim="", holder="x", gpus=None))
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> Desired:
     names = draw(st.lists(st.sampled_from(NAMES), unique=True))
     nodes: list[str] = draw(st.permutations(NODES))
+    types = draw(TYPES)
     accounts: list[Account] = []
     holds: list[Hold] = []
     at = 0
@@ -32,100 +47,180 @@ def plans(draw: st.DrawFn) -> Desired:
         count = draw(st.integers(0, 3))
         own = tuple(sorted(nodes[at : at + count]))
         at += count
-        accounts.append(account(name, 8 * count, *draw(USERS)))
-        if own and draw(st.sampled_from([True, False])):
-            holds.append(Hold(name=name, account=name, nodes=own, end=draw(st.sampled_from([100, 200]))))
-    return Desired(accounts=tuple(accounts), holds=tuple(holds))
+        accounts.append(account(name, 8 * count, *draw(USERS), types=types))
+        if own:
+            holds.append(hold(name, *own, end=draw(st.sampled_from([100, 200]))))
+            later = draw(st.sampled_from([None, 50, 60]))
+            if later is not None:
+                holds.append(
+                    Hold(name=f"ot_back{name[2:]}", accounts=(CLOSED,), nodes=own[:1], start=later, end=FAR)
+                )
+    if nodes[at:] and draw(st.sampled_from([True, False])):
+        holds.append(Hold(name=CLOSED, accounts=(CLOSED,), nodes=tuple(sorted(nodes[at:])), end=FAR))
+    grace_s = draw(st.sampled_from([0, 60]))
+    qos = (Qos(name="ot_firm", priority=100, preempts=(), grace_s=grace_s),)
+    return Desired(accounts=tuple(accounts), holds=tuple(holds), groups=groups(), qos=qos)
 
 
-def converged(cluster: SimulatedScheduler, desired: Desired) -> list[Step]:
-    done: list[Step] = []
-    for _ in range(4):
-        found = steps(desired, cluster.actual, warned={}, now=0, grace_s=0)
-        done += found
-        for step in found:
-            cluster.apply(step)
-    return done
+@st.composite
+def jobs(draw: st.DrawFn) -> tuple[Job, ...]:
+    found = []
+    for i in range(draw(st.integers(0, 4))):
+        nodes = tuple(draw(st.lists(st.sampled_from(NODES), min_size=1, max_size=2, unique=True)))
+        name = draw(st.sampled_from(NAMES))
+        found.append(Job(id=str(i), account=name, gpus=8 * len(nodes), start=i, nodes=nodes))
+    return tuple(found)
 
 
-@given(st.lists(plans(), min_size=1, max_size=4))
-def test_plans_are_reached_and_then_nothing_is_left_to_do(wanted: list[Desired]) -> None:
-    cluster = SimulatedScheduler(EMPTY)
-    for desired in wanted:
+def step_after_step(cluster: SimulatedScheduler, desired: Desired, *, warned: dict[str, int]) -> list[Step]:
+    found = steps(desired, cluster.actual, warned=warned, now=0, grace_s=0)
+    for _ in cluster.apply(found.all):
+        pass
+    warned |= {step.target: 0 for step in found.all if step.kind is Kind.WARN}
+    return list(found.all)
+
+
+def converged(cluster: SimulatedScheduler, desired: Desired) -> None:
+    warned: dict[str, int] = {}
+    for _ in range(5):
+        if not step_after_step(cluster, desired, warned=warned):
+            return
+    raise AssertionError("it doesn't come to rest")
+
+
+def limits_of(actual: Actual) -> dict[str, int]:
+    return {name: gpus for name, gpus in actual.limits.items() if gpus}
+
+
+@given(st.lists(st.tuples(plans(), jobs()), min_size=1, max_size=4))
+def test_plans_are_reached_and_then_nothing_is_left_to_do(
+    wanted: list[tuple[Desired, tuple[Job, ...]]],
+) -> None:
+    cluster = SimulatedScheduler(NOTHING)
+    for desired, running in wanted:
+        cluster.actual = replace(cluster.actual, jobs=running)
         converged(cluster, desired)
-        assert steps(desired, cluster.actual, warned={}, now=0, grace_s=0) == ()
-        assert dict(cluster.actual.holds) == {hold.name: hold for hold in desired.holds}
-        limits = {one.name: one.gpus for one in desired.accounts}
-        assert {n: g for n, g in cluster.actual.limits.items() if n in limits or g} == limits
+        assert dict(cluster.actual.holds) == {one.name: one for one in desired.holds}
+        assert limits_of(cluster.actual) == {one.name: one.gpus for one in desired.accounts if one.gpus}
+        for one in desired.accounts:
+            assert dict(cluster.actual.types.get(one.name, {})) == dict(one.types)
+            assert cluster.actual.parents[one.name] == "ot_of_x"
+            assert cluster.actual.users.get(one.name, frozenset()) >= set(one.users)
+        assert excess(desired, cluster.actual) == {}, "who is left is within limits and on nodes of his own"
+
+
+@given(plans(), plans(), jobs())
+def test_what_narrows_comes_first(before: Desired, desired: Desired, running: tuple[Job, ...]) -> None:
+    cluster = SimulatedScheduler(NOTHING)
+    converged(cluster, before)
+    now = replace(cluster.actual, jobs=running)
+    most = limits_of(now)
+    for one in desired.accounts:
+        most[one.name] = max(most.get(one.name, 0), one.gpus or 0)
+    found = steps(desired, now, warned={}, now=0, grace_s=0)
+    for part, lowers in ((found.narrow, True), (found.widen, False)):
+        for step in part:
+            before_step = now
+            now = after(now, step)
+            for name, gpus in limits_of(now).items():
+                assert gpus <= most[name]
+                had = before_step.limits.get(name)
+                assert not lowers or had is None or gpus <= had, "nothing is given on the way down"
+            held = [node for one in now.holds.values() if not one.closes for node in one.nodes]
+            assert len(held) == len(set(held)), "nobody shares a node on the way"
 
 
 @given(plans(), plans())
-def test_what_narrows_comes_first(before: Desired, after: Desired) -> None:
-    cluster = SimulatedScheduler(EMPTY)
+def test_what_closes_is_closed_before_it_is_let_go(before: Desired, desired: Desired) -> None:
+    cluster = SimulatedScheduler(NOTHING)
     converged(cluster, before)
-    most = {one.name: one.gpus for one in before.accounts}
-    for one in after.accounts:
-        most[one.name] = max(most.get(one.name, 0), one.gpus)
-    raised = False
-    for step in steps(after, cluster.actual, warned={}, now=0, grace_s=0):
-        limit = cluster.actual.limits.get(step.target)
-        cluster.apply(step)
-        if step.kind is Kind.LIMIT:
-            assert step.account is not None
-            assert limit is not None
-            raised = raised or step.account.gpus > limit
-            assert not (raised and step.account.gpus < limit)
-        assert all((g or 0) <= most.get(n, 0) for n, g in cluster.actual.limits.items())
-        held = [node for hold in cluster.actual.holds.values() for node in hold.nodes]
-        assert len(held) == len(set(held)), "nobody shares a node on the way"
+    closed = {node for one in desired.holds if one.closes and one.start is None for node in one.nodes}
+    now = cluster.actual
+    for step in steps(desired, now, warned={}, now=0, grace_s=0).all:
+        left = _held(now) & closed
+        now = after(now, step)
+        assert left <= _held(now), "at no time may just anybody start on a node that is to be closed"
+
+
+def _held(actual: Actual) -> set[str]:
+    return {node for one in actual.holds.values() for node in one.nodes}
 
 
 @given(st.lists(st.integers(1, 16), max_size=6), st.integers(0, 40))
 def test_the_youngest_jobs_stop_and_no_more_than_must(sizes: list[int], allowed: int) -> None:
-    jobs = tuple(Job(id=str(i), account="ot_a", gpus=gpus, start=i) for i, gpus in enumerate(sizes))
+    running = tuple(Job(id=str(i), account="ot_a", gpus=gpus, start=i) for i, gpus in enumerate(sizes))
     desired = Desired(accounts=(account("ot_a", allowed),), holds=())
-    stop = excess(desired, replace(EMPTY, jobs=jobs)).get("ot_a", ())
-    left = [job for job in jobs if job not in stop]
+    stop = excess(desired, replace(NOTHING, jobs=running)).get("ot_a", ())
+    left = [job for job in running if job not in stop]
     assert sum(job.gpus for job in left) <= allowed
-    assert list(stop) == list(jobs[len(left) :][::-1])
+    assert list(stop) == list(running[len(left) :][::-1])
     if stop:
         assert sum(job.gpus for job in left) + stop[-1].gpus > allowed
 
 
 def test_who_is_on_a_node_that_goes_to_another_stops_first() -> None:
-    jobs = tuple(Job(id=str(i), account="ot_a", gpus=8, start=i, nodes=(f"n0{i}",)) for i in (1, 2, 3))
-    holds = (
-        Hold(name="ot_a", account="ot_a", nodes=("n02", "n03"), end=9),
-        Hold(name="ot_b", account="ot_b", nodes=("n01",), end=9),
-    )
+    running = tuple(Job(id=str(i), account="ot_a", gpus=8, start=i, nodes=(f"n0{i}",)) for i in (1, 2, 3))
+    holds = (hold("ot_a", "n02", "n03"), hold("ot_b", "n01"))
     two = Desired(accounts=(account("ot_a", 16), account("ot_b", 8)), holds=holds)
-    assert [job.id for job in excess(two, replace(EMPTY, jobs=jobs))["ot_a"]] == ["1"]
+    assert [job.id for job in excess(two, replace(NOTHING, jobs=running))["ot_a"]] == ["1"]
     left = Desired(accounts=(account("ot_a", 16),), holds=holds[:1])
-    assert [job.id for job in excess(left, replace(EMPTY, jobs=jobs))["ot_a"]] == ["1"], "not the youngest"
+    assert [job.id for job in excess(left, replace(NOTHING, jobs=running))["ot_a"]] == ["1"], (
+        "not the youngest"
+    )
     one = Desired(accounts=(account("ot_a", 8),), holds=holds[:1])
-    assert [job.id for job in excess(one, replace(EMPTY, jobs=jobs))["ot_a"]] == ["1", "3"]
+    assert [job.id for job in excess(one, replace(NOTHING, jobs=running))["ot_a"]] == ["1", "3"]
+    closed = Hold(name=CLOSED, accounts=(CLOSED,), nodes=("n03",), end=FAR)
+    three = Desired(accounts=(account("ot_a", 24),), holds=(hold("ot_a", "n01", "n02"), closed))
+    assert [job.id for job in excess(three, replace(NOTHING, jobs=running))["ot_a"]] == ["3"], "nobody's node"
+    later = replace(closed, nodes=("n02",), start=50)
+    four = Desired(accounts=(account("ot_a", 24),), holds=(hold("ot_a", "n01", "n02", "n03"), later))
+    assert excess(four, replace(NOTHING, jobs=running)) == {}, "until then it may stay"
 
 
 def test_a_job_is_warned_then_stopped_when_its_time_is_up() -> None:
     job = Job(id="7", account="ot_a", gpus=16, start=0)
-    actual = replace(EMPTY, limits={"ot_a": 8}, jobs=(job,))
-    desired = Desired(accounts=(account("ot_a", 8),), holds=())
-    (warn,) = steps(desired, actual, warned={}, now=100, grace_s=60)
+    cluster = SimulatedScheduler(NOTHING)
+    desired = Desired(accounts=(account("ot_a", 8),), holds=(), groups=groups())
+    converged(cluster, desired)
+    actual = replace(cluster.actual, jobs=(job,))
+    (warn,) = steps(desired, actual, warned={}, now=100, grace_s=60).all
     assert (warn.kind, warn.target) == (Kind.WARN, "7")
-    assert steps(desired, actual, warned={"7": 100}, now=159, grace_s=60) == ()
-    (stop,) = steps(desired, actual, warned={"7": 100}, now=160, grace_s=60)
-    assert stop.kind is Kind.STOP
+    assert steps(desired, actual, warned={"7": 100}, now=159, grace_s=60).all == ()
+    (stop,) = steps(desired, actual, warned={"7": 100}, now=160, grace_s=60).all
+    assert (stop.kind, stop.job) == (Kind.STOP, job)
 
 
-def test_a_limit_that_somebody_lowered_is_kept_and_one_that_somebody_raised_is_not() -> None:
-    desired = Desired(accounts=(account("ot_a", 16),), holds=())
-    for limit, last, kept in ((8, 16, {"ot_a": 8}), (8, 8, {}), (64, 16, {}), (8, None, {}), (24, 32, {})):
-        actual = replace(EMPTY, limits={"ot_a": limit})
-        ours = {} if last is None else {"ot_a": last}
-        assert lowered_by_hand(desired, actual, ours) == kept
-        found = steps(desired, actual, warned={}, now=0, grace_s=0, kept=kept)
-        assert [s.kind for s in found] == ([] if kept else [Kind.LIMIT])
-        assert [f.code for f in findings(desired, actual, kept)] == ["lowered_by_hand"] * len(kept)
+def test_an_account_is_made_with_nothing_and_gets_it_when_its_nodes_are_held() -> None:
+    desired = Desired(
+        accounts=(account("ot_a", 8, "u"),), holds=(hold("ot_a", "n01"),), groups=groups(),
+        qos=(Qos(name="ot_firm", priority=100, preempts=(), grace_s=0),),
+    )  # fmt: skip
+    found: Steps = steps(desired, NOTHING, warned={}, now=0, grace_s=0)
+    assert [(step.kind, step.target) for step in found.narrow] == [
+        (Kind.MAKE_QOS, "ot_firm"), (Kind.MAKE_ACCOUNT, CLOSED), (Kind.MAKE_ACCOUNT, "ot_of_x"),
+        (Kind.MAKE_ACCOUNT, "ot_a"), (Kind.ADD_USER, "ot_a"),
+    ]  # fmt: skip
+    made = next(step.account for step in found.narrow if step.target == "ot_a")
+    assert made is not None
+    assert made.gpus == 0
+    assert [(step.kind, step.target) for step in found.widen] == [
+        (Kind.MAKE_HOLD, "ot_a"), (Kind.LIMIT, "ot_a"),
+    ]  # fmt: skip
+
+
+def test_a_hold_that_is_in_use_isn_t_dropped_under_its_jobs() -> None:
+    cluster = SimulatedScheduler(NOTHING)
+    desired = Desired(accounts=(account("ot_a", 8),), holds=(hold("ot_a", "n01"),), groups=groups())
+    converged(cluster, desired)
+    job = Job(id="7", account="ot_a", gpus=8, start=0, nodes=("n01",))
+    gone = Desired(accounts=(), holds=(), groups=(NOBODY,))
+    kinds = [
+        s.kind for s in steps(gone, replace(cluster.actual, jobs=(job,)), warned={}, now=0, grace_s=0).all
+    ]
+    assert Kind.DROP_HOLD not in kinds
+    assert Kind.WARN in kinds
+    kinds = [s.kind for s in steps(gone, cluster.actual, warned={}, now=0, grace_s=0).all]
+    assert Kind.DROP_HOLD in kinds
 
 
 def test_what_is_others_is_left_alone() -> None:
@@ -133,12 +228,8 @@ def test_what_is_others_is_left_alone() -> None:
         limits={"physics": None, "ot_gone": 8}, users={}, holds={}, foreign={"weekend": ("n01", "n02")},
         jobs=(Job(id="1", account="physics", gpus=64, start=0),),
     )  # fmt: skip
-    desired = Desired(
-        accounts=(account("ot_a", 8),), holds=(Hold(name="ot_a", account="ot_a", nodes=("n02",), end=9),)
-    )
+    desired = Desired(accounts=(account("ot_a", 8),), holds=(hold("ot_a", "n02"),))
     found = steps(desired, actual, warned={}, now=0, grace_s=0)
-    assert [(s.kind, s.target) for s in found] == [
-        (Kind.LIMIT, "ot_gone"), (Kind.MAKE_ACCOUNT, "ot_a"), (Kind.MAKE_HOLD, "ot_a"),
+    assert [(s.kind, s.target) for s in found.all] == [
+        (Kind.LIMIT, "ot_gone"), (Kind.MAKE_ACCOUNT, "ot_a"), (Kind.MAKE_HOLD, "ot_a"), (Kind.LIMIT, "ot_a"),
     ]  # fmt: skip
-    (one,) = findings(desired, actual, {})
-    assert (one.code, "weekend isn't offtake's and has n02" in one.sentence) == ("foreign_reservation", True)

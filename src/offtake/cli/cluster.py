@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from offtake.adapters.rehearsal import SimulatedScheduler
 from offtake.adapters.slurm.accounting import OVERLAP_S, read_outages, read_runs
 from offtake.adapters.slurm.runner import Runner
 from offtake.adapters.slurm.scheduler import SlurmScheduler, words_of
@@ -23,10 +24,14 @@ from offtake.cli.options import Json, opened, wall_clock
 from offtake.cli.show import emit
 from offtake.formats.cluster_file import ClusterFile, read_cluster
 from offtake.workflows.book import Book
-from offtake.workflows.enforce import Done, Turn, Wiring, accounts_of, take_turn
+from offtake.workflows.desired import Wiring, accounts_of
+from offtake.workflows.enforce import Done, Scheduler, Turn, take_turn, warned_before
 from offtake.workflows.read_cluster import Metered, first_position, note_outages, take_in
 
 CLUSTER = "cluster.toml"
+
+REHEARSED = "cluster.simulated.json"
+"""What a simulated cluster was told, beside cluster.toml."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +62,7 @@ def live(
         bool, typer.Option("--meter-only", help="Read what ran, and enforce nothing.")
     ] = False,
     set_back: Annotated[
-        bool, typer.Option("--set-back", help="Also raise limits that somebody lowered by hand.")
+        bool, typer.Option("--set-back", help="Also set back what somebody changed by hand.")
     ] = False,
     json_: Json = False,
 ) -> None:
@@ -69,13 +74,14 @@ def live(
     config = read_cluster(folder / CLUSTER)
     pause = length_of(every, "--every")
     how = _How(dry_run=dry_run, meter_only=meter_only, set_back=set_back)
-    warned: dict[str, int] = {}
+    scheduler = scheduler_of(config, folder)
     with opened(folder) as book:
         refuse_simulated(book, folder)
         if not dry_run:
             book.hold()
+        warned = warned_before(book, wall_clock())
         while True:
-            said = _turn(book, config, warned, how)
+            said = _turn(book, config, scheduler, warned, how)
             emit(json_, _plain(said), partial(_draw, said=said))
             if once or dry_run:
                 break
@@ -93,21 +99,35 @@ class _How:
     set_back: bool
 
 
-def _turn(book: Book, config: ClusterFile, warned: dict[str, int], how: _How) -> _Said:
-    runner = Runner(host=config.host, conf=config.conf)
-    wiring = Wiring(nodes=config.nodes, users=config.users, grace_s=config.grace_s)
+def scheduler_of(config: ClusterFile, folder: Path) -> SlurmScheduler | SimulatedScheduler:
+    """The cluster that cluster.toml names."""
+    if config.backend == "simulated":
+        return SimulatedScheduler(path=folder / REHEARSED)
+    return SlurmScheduler(Runner(host=config.host, conf=config.conf))
+
+
+def wiring_of(config: ClusterFile) -> Wiring:
+    """How things are called there."""
+    return Wiring(
+        nodes=config.nodes, users=config.users, grace_s=config.grace_s, types=config.types,
+        holds=config.hold_nodes,
+    )  # fmt: skip
+
+
+def _turn(book: Book, config: ClusterFile, scheduler: Scheduler, warned: dict[str, int], how: _How) -> _Said:
+    slurm = scheduler.runner if isinstance(scheduler, SlurmScheduler) else None
     turn = Turn(decided=0, done=())
-    down = None if how.dry_run or how.meter_only else _down(book, runner, config)
+    down = None if slurm is None or how.dry_run or how.meter_only else _down(book, slurm, config)
     if not how.meter_only:
         turn = take_turn(
-            book, SlurmScheduler(runner), wiring, wall_clock, warned=warned, dry_run=how.dry_run,
+            book, scheduler, wiring_of(config), wall_clock, warned=warned, dry_run=how.dry_run,
             set_back=how.set_back,
         )  # fmt: skip
     if down is not None and turn.stopped is None:
         turn = replace(turn, stopped=down)
     metered: Metered | Refused | None = None
-    if not how.dry_run:
-        metered = _meter(book, runner, config)
+    if slurm is not None and not how.dry_run:
+        metered = _meter(book, slurm, config)
     return _Said(at=wall_clock(), turn=turn, metered=metered)
 
 

@@ -1,16 +1,21 @@
 """The steps from what a scheduler enforces to what it should: what narrows comes first.
 
 A step that fails is simply among the next steps again, because they follow from what is there. Between two
-looks nobody may have more than either the old or the new plan gives: limits are lowered and nodes let go
-before anything is raised or taken.
+looks nobody may have more than either the old or the new plan gives: limits are lowered, nodes closed and let
+go before anything is raised or taken. An account is made without GPUs and gets them last, when its nodes are
+held for it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
-from offtake.enforcement.model import PREFIX, Account, Actual, Desired, Finding, Hold, Job, Kind, Step
+from offtake.enforcement.model import PREFIX, Account, Actual, Desired, Hold, Job, Kind, Step, Steps
+
+UNLIMITED = -1
+"""In place of a limit on a type: none."""
 
 
 def steps(
@@ -21,61 +26,49 @@ def steps(
     now: int,
     grace_s: int,
     kept: Collection[str] = (),
-) -> tuple[Step, ...]:
+) -> Steps:
     """What to do, in order; nothing where all is as it should be.
 
     Args:
         desired: what should be so.
         actual: what is.
-        kept: accounts whose limit somebody lowered by hand (`lowered_by_hand`), and that stay so.
         warned: when each job was told that it must stop.
         now: the present instant.
         grace_s: seconds from the warning of a job to its end.
+        kept: accounts whose limit somebody lowered by hand (`drift.lowered_by_hand`), and that stay so.
     """
-    return (
-        *_lower(desired, actual),
-        *_clear(desired, actual, warned, now, grace_s),
-        *_let_go(desired, actual),
-        *_accounts(desired, actual),
-        *_take(desired, actual),
-        *_raise(desired, actual, kept),
+    return Steps(
+        narrow=(
+            *_lower(desired, actual),
+            *_frame(desired, actual),
+            *_close(desired, actual, now),
+            *_clear(desired, actual, warned, now, grace_s),
+            *_let_go(desired, actual),
+        ),
+        widen=(
+            *_open(desired, actual, now),
+            *_take(desired, actual, now),
+            *_raise(desired, actual, kept),
+        ),
     )
-
-
-def lowered_by_hand(desired: Desired, actual: Actual, ours: Mapping[str, int]) -> dict[str, int]:
-    """Limits below both what should be and what offtake set last, by account: somebody meant them.
-
-    A limit above what should be isn't kept: it is lowered at once.
-
-    Args:
-        desired: what should be so.
-        actual: what is.
-        ours: the limit that offtake set last, by account.
-    """
-    found = {}
-    for one in desired.accounts:
-        limit, last = actual.limits.get(one.name), ours.get(one.name)
-        if limit is not None and last is not None and limit < min(last, one.gpus):
-            found[one.name] = limit
-    return found
 
 
 def excess(desired: Desired, actual: Actual) -> dict[str, tuple[Job, ...]]:
     """By account, the jobs that must stop.
 
-    Those on nodes that another account is to hold; then as many as bring an account within its limit: first
-    those outside the nodes that it holds, then the youngest.
+    Those on nodes that others are to hold, or nobody; then as many as bring an account within its limit:
+    first those outside the nodes that it holds, then the youngest.
     """
-    allowed = {one.name: one.gpus for one in desired.accounts}
-    holder = {node: hold.account for hold in desired.holds for node in hold.nodes}
+    allowed = {one.name: one.gpus or 0 for one in desired.accounts}
+    allow = _holders(desired)
     running: dict[str, list[Job]] = defaultdict(list)
     for job in actual.jobs:
         if job.account in allowed or job.account.startswith(PREFIX):
             running[job.account].append(job)
     found = {}
     for name, jobs in running.items():
-        own = {node for node, account in holder.items() if account == name}
-        must = [job for job in jobs if any(holder.get(node, name) != name for node in job.nodes)]
+        own = {node for node, accounts in allow.items() if name in accounts}
+        must = [job for job in jobs if any(name not in allow.get(node, (name,)) for node in job.nodes)]
         over = sum(job.gpus for job in jobs if job not in must) - allowed.get(name, 0)
         for job in sorted(jobs, key=lambda one: (set(one.nodes) <= own, -one.start, one.id)):
             if over > 0 and job not in must:
@@ -86,42 +79,79 @@ def excess(desired: Desired, actual: Actual) -> dict[str, tuple[Job, ...]]:
     return found
 
 
-def findings(desired: Desired, actual: Actual, kept: Mapping[str, int]) -> tuple[Finding, ...]:
-    """What stands in the way and is others' to change; `kept` is of `lowered_by_hand`."""
-    wanted = {node: hold.name for hold in desired.holds for node in hold.nodes}
-    should = {one.name: one.gpus for one in desired.accounts}
-    found = [
-        Finding(
-            code="lowered_by_hand",
-            sentence=f"somebody set the limit of {name} to {limit} GPUs, and it should have {should[name]}; "
-            "it stays so until `offtake live --set-back`",
-        )
-        for name, limit in sorted(kept.items())
-    ]
-    for name, nodes in sorted(actual.foreign.items()):
-        taken = sorted(node for node in nodes if node in wanted)
-        if taken:
-            found.append(
-                Finding(
-                    code="foreign_reservation",
-                    sentence=f"reservation {name} isn't offtake's and has {', '.join(taken)}, which "
-                    f"{', '.join(sorted({wanted[node] for node in taken}))} should have; delete it, or take "
-                    "these nodes out of the fleet",
-                )
-            )
-    return tuple(found)
+def _holders(desired: Desired) -> dict[str, tuple[str, ...]]:
+    """Who may use each node that is held now; one that closes later changes nothing yet."""
+    present = sorted((hold for hold in desired.holds if hold.start is None), key=lambda one: one.closes)
+    return {node: hold.accounts for hold in present for node in hold.nodes}
 
 
 def _lower(desired: Desired, actual: Actual) -> Iterator[Step]:
-    allowed = {one.name: one for one in desired.accounts}
+    wanted = {one.name: one for one in (*desired.groups, *desired.accounts)}
     for name, limit in sorted(actual.limits.items()):
-        one = allowed.get(name)
-        if one is not None and (limit is None or limit > one.gpus):
-            was = "no limit" if limit is None else f"{limit}"
-            yield _limit(one, f"{one.claim} holds {one.gpus} GPUs now; the limit was {was}")
-        elif one is None and name.startswith(PREFIX) and limit != 0:
+        one = wanted.get(name)
+        if one is None and name.startswith(PREFIX) and limit != 0:
             gone = Account(name=name, claim="", holder="", gpus=0)
             yield _limit(gone, "no claim of the book has this account")
+        elif one is not None and one.gpus is not None:
+            low, types = _lower_of(one, limit, actual.types.get(name, {}))
+            if low != limit or types != actual.types.get(name, {}):
+                was = "no limit" if limit is None else f"{limit}"
+                less = replace(one, gpus=low, types=tuple(sorted(types.items())))
+                yield _limit(less, f"{one.claim or name} holds {one.gpus} GPUs now; the limit was {was}")
+
+
+def _lower_of(one: Account, limit: int | None, types: Mapping[str, int]) -> tuple[int, dict[str, int]]:
+    """The lower of what an account has and what it should have, in all and by type."""
+    should = one.gpus or 0
+    low = should if limit is None else min(limit, should)
+    return low, {**types, **{name: min(types.get(name, gpus), gpus) for name, gpus in one.types}}
+
+
+def _frame(desired: Desired, actual: Actual) -> Iterator[Step]:
+    """QOS, accounts and users: they give nobody a GPU."""
+    for qos in desired.qos:
+        if qos.name not in actual.qos:
+            yield Step(kind=Kind.MAKE_QOS, target=qos.name, qos=qos, why="no claim of this firmness had one")
+        elif actual.qos[qos.name] != qos:
+            yield Step(kind=Kind.SET_QOS, target=qos.name, qos=qos, why="it ranks otherwise")
+    for one in (*desired.groups, *sorted(desired.accounts, key=lambda account: account.name)):
+        if one.name not in actual.limits:
+            bare = one if one.gpus is None else replace(one, gpus=0, types=())
+            why = f"{one.claim or one.holder or 'what nobody may use'} has no account yet"
+            yield Step(kind=Kind.MAKE_ACCOUNT, target=one.name, account=bare, why=why)
+        elif one.parent != actual.parents.get(one.name, "") or (
+            one.qos and (one.qos,) != actual.qos_of.get(one.name, ())
+        ):
+            why = "it has another account above it, or another QOS"
+            yield Step(kind=Kind.SET_ACCOUNT, target=one.name, account=one, why=why)
+        for user in one.users:
+            if user not in actual.users.get(one.name, frozenset()):
+                yield Step(
+                    kind=Kind.ADD_USER, target=one.name, account=one, user=user,
+                    why=f"cluster.toml lets {user} submit for {one.claim}",
+                )  # fmt: skip
+
+
+def _close(desired: Desired, actual: Actual, now: int) -> Iterator[Step]:
+    """Nodes that nobody may use, from now or from a date on: this may lie over other holds."""
+    for hold in _sorted_holds(desired):
+        old = actual.holds.get(hold.name)
+        if not hold.closes:
+            continue
+        if old is None or not old.closes:
+            day = "nobody may use them now" if hold.start is None else "from then on nobody may use them"
+            yield Step(kind=Kind.MAKE_HOLD, target=hold.name, hold=hold, why=day)
+        elif set(hold.nodes) - set(old.nodes) or _later(old, hold, now):
+            both = replace(hold, nodes=tuple(sorted({*hold.nodes, *old.nodes})))
+            more = ", ".join(sorted(set(hold.nodes) - set(old.nodes))) or "an earlier date"
+            yield Step(kind=Kind.CHANGE_HOLD, target=hold.name, hold=both, why=f"it gets {more}")
+
+
+def _later(old: Hold, new: Hold, now: int) -> bool:
+    """Whether a hold begins at another time than it should."""
+    if new.start is None:
+        return old.start is not None and old.start > now
+    return old.start != new.start
 
 
 def _clear(
@@ -131,64 +161,99 @@ def _clear(
         for job in jobs:
             told = warned.get(job.id)
             if told is None:
-                yield Step(kind=Kind.WARN, target=job.id, why=f"{name} must give up its GPUs in {grace_s} s")
+                why = f"{name} must give up its GPUs in {grace_s} s"
+                yield Step(kind=Kind.WARN, target=job.id, job=job, why=why)
             elif now - told >= grace_s:
-                yield Step(kind=Kind.STOP, target=job.id, why=f"{name} must give up its GPUs, and time is up")
+                why = f"{name} must give up its GPUs, and time is up"
+                yield Step(kind=Kind.STOP, target=job.id, job=job, why=why)
 
 
 def _let_go(desired: Desired, actual: Actual) -> Iterator[Step]:
     wanted = {hold.name: hold for hold in desired.holds}
     for name, hold in sorted(actual.holds.items()):
         new = wanted.get(name)
-        if new is None or new.account != hold.account:
-            yield Step(kind=Kind.DROP_HOLD, target=name, hold=hold, why="no claim holds these nodes any more")
-        elif set(hold.nodes) - set(new.nodes):
-            # what it keeps, first; what it gets comes when others have let go
-            kept = tuple(node for node in new.nodes if node in hold.nodes)
-            if kept:
-                less = Hold(name=name, account=new.account, nodes=kept, end=new.end)
-                lost = ", ".join(sorted(set(hold.nodes) - set(new.nodes)))
-                yield Step(kind=Kind.CHANGE_HOLD, target=name, hold=less, why=f"it gives up {lost}")
-            else:
-                yield Step(kind=Kind.DROP_HOLD, target=name, hold=hold, why="it moves to other nodes")
+        if hold.closes:
+            continue  # opened later
+        if new is None or new.closes:
+            if not _in_use(hold, actual):
+                yield Step(kind=Kind.DROP_HOLD, target=name, hold=hold, why="no claim holds these nodes")
+            continue
+        kept = tuple(node for node in new.nodes if node in hold.nodes)
+        lost = ", ".join(sorted(set(hold.nodes) - set(new.nodes)))
+        who = ", ".join(sorted(set(hold.accounts) - set(new.accounts)))
+        if kept and (lost or who):
+            less = replace(new, nodes=kept)
+            why = f"it gives up {lost}" if lost else f"{who} has nothing to do there"
+            yield Step(kind=Kind.CHANGE_HOLD, target=name, hold=less, why=why)
+        elif not kept and not _in_use(hold, actual):
+            yield Step(kind=Kind.DROP_HOLD, target=name, hold=hold, why="it moves to other nodes")
 
 
-def _take(desired: Desired, actual: Actual) -> Iterator[Step]:
-    for hold in sorted(desired.holds, key=lambda one: one.name):
-        old = actual.holds.get(hold.name)
-        if old is None or old.account != hold.account or not set(old.nodes) & set(hold.nodes):
-            yield Step(
-                kind=Kind.MAKE_HOLD,
-                target=hold.name,
-                hold=hold,
-                why=f"only {hold.account} runs there",
-            )
+def _in_use(hold: Hold, actual: Actual) -> bool:
+    """Whether a hold can't be dropped yet: a job in it must end first."""
+    return any(job.account in hold.accounts and set(job.nodes) & set(hold.nodes) for job in actual.jobs)
+
+
+def _open(desired: Desired, actual: Actual, now: int) -> Iterator[Step]:
+    """Nodes that need no longer be closed."""
+    wanted = {hold.name: hold for hold in desired.holds}
+    for name, old in sorted(actual.holds.items()):
+        new = wanted.get(name)
+        if not old.closes:
+            continue
+        if new is None or not new.closes:
+            yield Step(kind=Kind.DROP_HOLD, target=name, hold=old, why="these nodes needn't be closed")
+        elif set(old.nodes) - set(new.nodes):
+            less = ", ".join(sorted(set(old.nodes) - set(new.nodes)))
+            yield Step(kind=Kind.CHANGE_HOLD, target=name, hold=new, why=f"{less} needn't be closed")
+        elif old.end != new.end and not _later(old, new, now):
+            yield Step(kind=Kind.CHANGE_HOLD, target=name, hold=new, why="it ends otherwise")
+
+
+def _take(desired: Desired, actual: Actual, now: int) -> Iterator[Step]:
+    kept = _kept_by_others(desired, actual)
+    for wanted in _sorted_holds(desired):
+        free = tuple(node for node in wanted.nodes if kept.get(node, wanted.name) == wanted.name)
+        old, hold = actual.holds.get(wanted.name), replace(wanted, nodes=free)
+        if hold.closes or not free:
+            continue
+        if old is None or old.closes or not set(old.nodes) & set(hold.nodes):
+            if old is None or not _in_use(old, actual):
+                why = f"only {', '.join(hold.accounts)} runs there"
+                yield Step(kind=Kind.MAKE_HOLD, target=hold.name, hold=hold, why=why)
         elif set(hold.nodes) - set(old.nodes):
             more = ", ".join(sorted(set(hold.nodes) - set(old.nodes)))
             yield Step(kind=Kind.CHANGE_HOLD, target=hold.name, hold=hold, why=f"it gets {more}")
-        elif old.end != hold.end:
+        elif old.end != hold.end or set(hold.accounts) - set(old.accounts) or _later(old, hold, now):
             yield Step(kind=Kind.CHANGE_HOLD, target=hold.name, hold=hold, why="its claim ends otherwise")
 
 
-def _accounts(desired: Desired, actual: Actual) -> Iterator[Step]:
-    for one in sorted(desired.accounts, key=lambda account: account.name):
-        if one.name not in actual.limits:
-            yield Step(
-                kind=Kind.MAKE_ACCOUNT, target=one.name, account=one, why=f"{one.claim} has no account yet"
-            )
-        for user in one.users:
-            if user not in actual.users.get(one.name, frozenset()):
-                yield Step(
-                    kind=Kind.ADD_USER, target=one.name, account=one, user=user,
-                    why=f"cluster.toml lets {user} submit for {one.claim}",
-                )  # fmt: skip
+def _kept_by_others(desired: Desired, actual: Actual) -> dict[str, str]:
+    """Nodes of holds that can't be let go yet because a job in them must end first."""
+    wanted = {hold.name: set(hold.nodes) for hold in desired.holds if not hold.closes}
+    return {
+        node: name
+        for name, old in actual.holds.items()
+        if not old.closes and not set(old.nodes) & wanted.get(name, set()) and _in_use(old, actual)
+        for node in old.nodes
+    }
+
+
+def _sorted_holds(desired: Desired) -> list[Hold]:
+    return sorted(desired.holds, key=lambda one: one.name)
 
 
 def _raise(desired: Desired, actual: Actual, kept: Collection[str]) -> Iterator[Step]:
     for one in sorted(desired.accounts, key=lambda account: account.name):
-        limit = actual.limits.get(one.name)
-        if limit is not None and limit < one.gpus and one.name not in kept:
-            yield _limit(one, f"{one.claim} holds {one.gpus} GPUs now; the limit was {limit}")
+        if one.name in kept or one.gpus is None:
+            continue
+        limit, types = actual.limits.get(one.name, 0), dict(actual.types.get(one.name, {}))
+        low, less = _lower_of(one, limit, types)
+        should = dict.fromkeys(less, UNLIMITED) | dict(one.types)
+        if low < one.gpus or less != should:
+            was = "nothing" if one.name not in actual.limits else f"{low}"
+            more = replace(one, types=tuple(sorted(should.items())))
+            yield _limit(more, f"{one.claim} holds {one.gpus} GPUs now; the limit was {was}")
 
 
 def _limit(account: Account, why: str) -> Step:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from offtake.formats.files import read_text
 from offtake.formats.toml import parse_toml, read, unwrap
 from offtake.metering.hostlist import expand_nodes
 
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*")
+"""Names of users and types: nothing that a scheduler would take for more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolNodes(Declared):
@@ -23,10 +27,12 @@ class PoolNodes(Declared):
     Attributes:
         id: of the pool.
         nodes: names in the order of the pool's numbers, in Slurm's shorthand, such as ``n[01-08]``.
+        gpu_type: what the scheduler calls its GPUs, such as ``h100``, where a fleet has several types.
     """
 
     id: str
     nodes: Annotated[str, MinLen(1)]
+    gpu_type: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,20 +53,23 @@ class ClusterFile(Declared):
     """What cluster.toml says.
 
     Attributes:
-        backend: the kind of scheduler.
+        backend: the kind of scheduler; the simulated one is a rehearsal, which does what it is told and runs
+            nothing.
         conf: path of slurm.conf where the commands run; the system's own when left out.
         host: where the commands run, by ssh; here when left out.
         grace_s: seconds between the warning of a job that must stop and its end.
         lag_s: how long ago the accounting must lie to be read.
+        hold_nodes: whether nodes are reserved; otherwise only limits are set.
         pool: names of nodes.
         claim: who may submit.
     """
 
-    backend: Literal["slurm"]
+    backend: Literal["slurm", "simulated"]
     conf: str = ""
     host: str = ""
     grace_s: Annotated[int, Ge(0), Le(86_400)] = 60
     lag_s: Annotated[int, Ge(0), Le(86_400)] = 120
+    hold_nodes: bool = True
     pool: Annotated[tuple[PoolNodes, ...], MinLen(1)]
     claim: tuple[ClaimUsers, ...] = ()
 
@@ -68,6 +77,11 @@ class ClusterFile(Declared):
     def nodes(self) -> Mapping[str, tuple[str, ...]]:
         """Names of nodes by pool, in the order of their numbers."""
         return {one.id: tuple(expand_nodes(one.nodes)) for one in self.pool}
+
+    @property
+    def types(self) -> Mapping[str, str]:
+        """What the scheduler calls the GPUs of each pool that has a type."""
+        return {one.id: one.gpu_type for one in self.pool if one.gpu_type}
 
     @property
     def users(self) -> Mapping[str, tuple[str, ...]]:
@@ -98,6 +112,9 @@ def _check(found: ClusterFile) -> list[Problem]:
         at = f"pool[{i}]"
         if pool.id in [other.id for other in found.pool[:i]]:
             problems.append(Problem(where=f"{at}.id", code="duplicate", message=f"{pool.id!r} appears twice"))
+        if pool.gpu_type and not NAME.fullmatch(pool.gpu_type):
+            message = f"{pool.gpu_type!r} is no type of GPU"
+            problems.append(Problem(where=f"{at}.gpu_type", code="bad_name", message=message))
         try:
             names = expand_nodes(pool.nodes)
         except ValueError as error:
@@ -112,4 +129,9 @@ def _check(found: ClusterFile) -> list[Problem]:
         if claim.id in [other.id for other in found.claim[:i]]:
             message = f"{claim.id!r} appears twice"
             problems.append(Problem(where=f"claim[{i}].id", code="duplicate", message=message))
+        problems += [
+            Problem(where=f"claim[{i}].users", code="bad_name", message=f"{name!r} is no user name")
+            for name in claim.users
+            if not NAME.fullmatch(name)
+        ]
     return problems

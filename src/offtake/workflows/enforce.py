@@ -7,27 +7,26 @@ stopped.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
-from offtake.base.errors import ensure
 from offtake.base.outcome import Refused
-from offtake.claims.model import Claim
-from offtake.enforcement.converge import findings, lowered_by_hand, steps
-from offtake.enforcement.model import PREFIX, Account, Actual, Desired, Finding, Hold, Kind, Step
-from offtake.placement.model import NodeState
+from offtake.base.time import DAY_S
+from offtake.enforcement.converge import steps
+from offtake.enforcement.drift import Ours, findings, lowered_by_hand, removed_by_hand, without
+from offtake.enforcement.model import Actual, Finding, Kind, Step, Steps
 from offtake.store.fact import Fact
-from offtake.workflows.book import Book, OpenBook
+from offtake.workflows.book import Book
+from offtake.workflows.desired import Wiring, desired_state
 from offtake.workflows.place import place
 from offtake.workflows.tick import tick
-from offtake.workflows.view import claims_in, fleet_of
 
 COMMANDED = "cluster.commanded"
 """A fact: something was done to the cluster, or tried."""
+
+NARROWS = (Kind.LIMIT, Kind.CHANGE_HOLD, Kind.DROP_HOLD, Kind.MAKE_HOLD)
+"""Steps that must have been taken before anything is given; a job that must stop holds nobody else up."""
 
 
 class Answer(Protocol):
@@ -56,24 +55,13 @@ class Scheduler(Protocol):
         """What is so now."""
         ...
 
-    def apply(self, step: Step) -> Answer:
-        """Do one step."""
+    def settings(self) -> tuple[Finding, ...] | Refused:
+        """What of the scheduler's own settings stands in the way."""
         ...
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wiring:
-    """How the book's things are called on a cluster.
-
-    Attributes:
-        nodes: by pool, names of nodes in the order of their numbers.
-        users: by claim, who may submit.
-        grace_s: seconds between the warning of a job that must stop and its end.
-    """
-
-    nodes: Mapping[str, tuple[str, ...]]
-    users: Mapping[str, tuple[str, ...]]
-    grace_s: int
+    def apply(self, wanted: Sequence[Step]) -> Iterator[Sequence[tuple[Step, Answer]]]:
+        """Do steps in order; each batch as it is done, with what became of each."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,67 +89,19 @@ class Turn:
     stopped: Refused | None = None
 
 
-def account_name(claim: str) -> str:
-    """What a claim's account is called."""
-    return PREFIX + re.sub(r"[^a-z0-9]+", "_", claim.lower())
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What a cluster should enforce against what it does.
 
-
-def accounts_of(book: OpenBook) -> dict[str, str]:
-    """By account, the claim whose jobs run there."""
-    return {account_name(claim.id): claim.id for claim in claims_in(book.state, book.lake)}
-
-
-def desired_state(book: OpenBook, wiring: Wiring) -> Desired | Refused:
-    """What the cluster should enforce, as nodes were last assigned.
-
-    Leases have their nodes to themselves. The operator's own work has a limit, and runs where no lease is.
-
-    Refusals: `not_placed` where no nodes have been assigned yet, `too_few_names` where cluster.toml names
-    fewer nodes than are assigned, `same_account` where two claims would have one account.
+    Attributes:
+        steps: between the two.
+        findings: what is others' to change.
+        running: jobs that hold GPUs.
     """
-    known = book.state.body("assigned", "nodes")
-    if known is None:
-        return Refused(code="not_placed", sentence="no nodes have been assigned yet; run `offtake place`")
-    size = {pool.id: pool.gpus_per_node for pool in fleet_of(book.state).pool}
-    rows = book.lake.load(known["nodes"])
-    nodes: dict[str, list[str]] = {}
-    gpus: dict[str, dict[str, int]] = {}
-    for pool, first, end, state, claim in zip(
-        *(np.asarray(rows[name]).tolist() for name in ("pool", "first", "end", "state", "claim")), strict=True
-    ):
-        names = wiring.nodes.get(pool, ())
-        if pool not in wiring.nodes or state != NodeState.HELD:
-            continue
-        if end > len(names):
-            return Refused(
-                code="too_few_names",
-                sentence=f"pool {pool} has node {end - 1}, and cluster.toml names {len(names)} nodes of it",
-            )
-        nodes.setdefault(claim, []).extend(names[first:end])
-        own = gpus.setdefault(claim, {})
-        own[pool] = own.get(pool, 0) + (end - first) * size[pool]
-    claims = [c for c in claims_in(book.state, book.lake) if set(c.pools) & set(wiring.nodes)]
-    by_name = {account_name(claim.id): claim.id for claim in claims}
-    if len(by_name) < len(claims):
-        return Refused(code="same_account", sentence="two claims would have the same account; rename one")
-    return Desired(
-        accounts=tuple(_account(claim, gpus.get(claim.id, {}), wiring) for claim in claims),
-        holds=tuple(
-            Hold(
-                name=account_name(claim.id), account=account_name(claim.id),
-                nodes=tuple(sorted(nodes[claim.id])), end=int(claim.gpus.times[-1]),
-            )
-            for claim in claims
-            if claim.agreement is not None and nodes.get(claim.id)
-        ),
-    )  # fmt: skip
 
-
-def _account(claim: Claim, gpus: Mapping[str, int], wiring: Wiring) -> Account:
-    return Account(
-        name=account_name(claim.id), claim=claim.id, holder=claim.holder, gpus=sum(gpus.values()),
-        pools=tuple(sorted(gpus.items())), firmness=claim.firmness, users=wiring.users.get(claim.id, ()),
-    )  # fmt: skip
+    steps: Steps
+    findings: tuple[Finding, ...]
+    running: frozenset[str]
 
 
 def take_turn(
@@ -182,7 +122,7 @@ def take_turn(
         wiring: how things are called there.
         clock: the present instant.
         warned: when jobs were warned; this turn's are added, those that are gone removed.
-        set_back: also limits that somebody lowered by hand.
+        set_back: also what somebody changed by hand.
         dry_run: only say what would be done to the cluster, as nodes were last assigned.
     """
     decided = 0
@@ -192,47 +132,115 @@ def take_turn(
         placed = place(book, now)
         if isinstance(placed, Refused):
             return Turn(decided=decided, done=(), stopped=placed)
-    desired = desired_state(book, wiring)
+    found = compare(book, scheduler, wiring, clock(), warned=warned, set_back=set_back)
+    if isinstance(found, Refused):
+        return Turn(decided=decided, done=(), stopped=found)
+    if dry_run:
+        done = tuple(Done(step=step, answer=None) for step in found.steps.all)
+        return Turn(decided=0, done=done, findings=found.findings)
+    for job in [one for one in warned if one not in found.running]:
+        del warned[job]
+    taken = tuple(_taken(book, scheduler, found.steps, clock, warned))
+    return Turn(decided=decided, done=taken, findings=(*found.findings, *_held_up(found.steps, taken)))
+
+
+def compare(
+    book: Book,
+    scheduler: Scheduler,
+    wiring: Wiring,
+    now: int,
+    *,
+    warned: Mapping[str, int],
+    set_back: bool = False,
+) -> Compared | Refused:
+    """The steps from what the cluster enforces to what it should, and what is others' to change.
+
+    Refusals: those of `desired_state`, and of a scheduler that can't be reached.
+    """
+    desired = desired_state(book, wiring, now)
     if isinstance(desired, Refused):
-        return Turn(decided=decided, done=(), stopped=desired)
+        return desired
     actual = scheduler.read()
     if isinstance(actual, Refused):
-        return Turn(decided=decided, done=(), stopped=actual)
-    running = {job.id for job in actual.jobs}
-    for job in [one for one in warned if one not in running]:
-        del warned[job]
-    ours = {name: int(item.body["gpus"]) for name, item in book.state.of("limit_set").items()}
-    kept = {} if set_back else lowered_by_hand(desired, actual, ours)
-    found = steps(desired, actual, warned=warned, now=clock(), grace_s=wiring.grace_s, kept=kept)
-    foreign = findings(desired, actual, kept)
-    if dry_run:
-        return Turn(decided=0, done=tuple(Done(step=step, answer=None) for step in found), findings=foreign)
-    done = []
-    for step in found:
-        answer = scheduler.apply(step)
-        done.append(Done(step=step, answer=answer))
-        if step.kind is Kind.WARN and answer.outcome == "done":
-            warned[step.target] = clock()
-    _record(book, done, clock())
-    return Turn(decided=decided, done=tuple(done), findings=foreign)
+        return actual
+    ours = set_last(book)
+    lowered = {} if set_back else lowered_by_hand(desired, actual, ours)
+    removed = {} if set_back else removed_by_hand(desired, actual, ours)
+    return Compared(
+        steps=steps(
+            without(desired, removed), actual, warned=warned, now=now, grace_s=wiring.grace_s, kept=lowered
+        ),
+        findings=findings(desired, actual, lowered, removed),
+        running=frozenset(job.id for job in actual.jobs),
+    )
 
 
-def _record(book: Book, done: Sequence[Done], now: int) -> None:
+def set_last(book: Book) -> Ours:
+    """What offtake itself set last on the cluster."""
+    return Ours(
+        limits={name: int(item.body["gpus"]) for name, item in book.state.of("limit_set").items()},
+        nodes={name: tuple(item.body["nodes"]) for name, item in book.state.of("hold_set").items()},
+    )
+
+
+def warned_before(book: Book, now: int) -> dict[str, int]:
+    """When jobs were warned in the last day, so that a new process doesn't warn them anew."""
+    said = (item.body for item in book.kept("commanded").values())
+    return {
+        str(body["target"]): int(body["at"])
+        for body in said
+        if body["step"] == Kind.WARN and body["outcome"] == "done" and int(body["at"]) > now - DAY_S
+    }
+
+
+def _taken(
+    book: Book, scheduler: Scheduler, wanted: Steps, clock: Callable[[], int], warned: dict[str, int]
+) -> Iterator[Done]:
+    """Take steps and record them as they are done.
+
+    Nothing is given while something that should have been taken wasn't, and nothing more is tried once the
+    scheduler isn't reached.
+    """
+    for part in (wanted.narrow, wanted.widen):
+        failed = False
+        for batch in scheduler.apply(part) if part else ():
+            at = clock()
+            _record(book, batch, at)
+            for step, answer in batch:
+                failed = failed or (answer.outcome != "done" and step.kind in NARROWS)
+                if step.kind is Kind.WARN and answer.outcome == "done":
+                    warned[step.target] = at
+                yield Done(step=step, answer=answer)
+            if any(answer.outcome == "unreached" for _, answer in batch):
+                return
+        if failed:
+            return
+
+
+def _held_up(wanted: Steps, taken: Iterable[Done]) -> tuple[Finding, ...]:
+    """Say so where steps weren't tried."""
+    left = len(wanted.all) - len(tuple(taken))
+    if not left:
+        return ()
+    sentence = (
+        f"{left} steps wait, because one before them failed: nothing is given before what must be taken"
+    )
+    return (Finding(code="held_up", sentence=sentence),)
+
+
+def _record(book: Book, batch: Sequence[tuple[Step, Answer]], now: int) -> None:
     """Every command with what became of it."""
     facts = []
-    for i, one in enumerate(done):
-        ensure(one.answer is not None, "a step that was taken has an answer")
-        assert one.answer is not None
+    for i, (step, answer) in enumerate(batch):
         body = {
-            "step": str(one.step.kind), "target": one.step.target, "why": one.step.why,
-            "words": list(one.answer.argv), "outcome": str(one.answer.outcome), "said": one.answer.why,
-            "limit_gpus": _limit_of(one.step),
+            "step": str(step.kind), "target": step.target, "why": step.why, "at": now,
+            "words": list(answer.argv), "outcome": str(answer.outcome), "said": answer.why,
+            "limit_gpus": _limit_of(step), "nodes": _nodes_of(step),
         }  # fmt: skip
         id_ = f"{book.state.head[0] + 1}/{i}"
         facts.append(Fact(kind=COMMANDED, id=id_, effective_at=now, recorded_at=now, body=body))
-    if facts:
-        with book.writing():
-            book.append(facts)
+    with book.writing():
+        book.append(facts)
 
 
 def _limit_of(step: Step) -> int | None:
@@ -240,3 +248,10 @@ def _limit_of(step: Step) -> int | None:
     if step.account is None or step.kind not in (Kind.LIMIT, Kind.MAKE_ACCOUNT):
         return None
     return step.account.gpus
+
+
+def _nodes_of(step: Step) -> list[str] | None:
+    """The nodes of a hold after a step on it; None for other steps."""
+    if step.hold is None:
+        return None
+    return [] if step.kind is Kind.DROP_HOLD else list(step.hold.nodes)

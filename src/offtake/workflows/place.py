@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
@@ -13,6 +13,7 @@ from offtake.allocation.precedence import rank_claims
 from offtake.base.errors import ClockBackwards, ensure
 from offtake.base.outcome import Refused
 from offtake.base.time import Interval, format_instant
+from offtake.claims.model import Claim
 from offtake.fleet.model import Pool
 from offtake.fleet.nodes import Blocks, blocks_of, in_service, layout_of
 from offtake.placement.assign import assign
@@ -20,6 +21,7 @@ from offtake.placement.figures import ClaimFigures, PoolFigures, figures
 from offtake.placement.model import (
     NONE,
     Assignment,
+    Ints,
     Nodes,
     NodeState,
     Want,
@@ -104,6 +106,54 @@ def decide_placement(book: OpenBook, now: int) -> Placed | Refused:
     known = book.state.body("assigned", "nodes")
     same = known is not None and _lasting(known) == _lasting(body)
     return Placed(assignments=assignments, figures=found, body=body, fact=None if same else fact, rows=rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenUp:
+    """Nodes that a lease will give up, as things stand.
+
+    Attributes:
+        at: when, an instant.
+        claim: its id.
+        pool: of the nodes.
+        nodes: int64[k], their numbers.
+    """
+
+    at: int
+    claim: str
+    pool: str
+    nodes: Ints
+
+
+def given_up_later(book: OpenBook, now: int) -> tuple[GivenUp, ...]:
+    """Which nodes leases will give up because what they may hold falls: a recall's notice runs, a term ends.
+
+    Only of claims that hold nodes of one pool: of several, the plan chooses the pool when it comes to it.
+    """
+    wants = _wants(book, now)
+    found: list[GivenUp] = []
+    for pool in fleet_of(book.state).pool:
+        nodes, own = nodes_of(book, pool, now), wants.get(pool.id, [])
+        for claim in claims_in(book.state, book.lake):
+            elsewhere = any(w.claim == claim.id for p, ws in wants.items() if p != pool.id for w in ws)
+            if claim.agreement is not None and claim.id in nodes.claims and not elsewhere:
+                found += _falls(nodes, own, claim, pool, now)
+    return tuple(found)
+
+
+def _falls(nodes: Nodes, wants: Sequence[Want], claim: Claim, pool: Pool, now: int) -> Iterator[GivenUp]:
+    """What a claim gives up each time that it may hold less than it has."""
+    left = nodes.claim == nodes.claims.index(claim.id)
+    for at, gpus in zip(claim.gpus.times.tolist(), claim.gpus.values.tolist(), strict=True):
+        count = gpus // pool.gpus_per_node
+        if at <= now or count >= left.sum():
+            continue
+        less = [replace(want, nodes=count) if want.claim == claim.id else want for want in wants]
+        after = assign(nodes, less, spares=pool.topology.spares, now=at).nodes
+        keeps = after.claim == after.claims.index(claim.id) if claim.id in after.claims else left & False
+        if (left & ~keeps).any():
+            yield GivenUp(at=at, claim=claim.id, pool=pool.id, nodes=np.flatnonzero(left & ~keeps))
+        left = left & keeps
 
 
 def _unplanned(book: OpenBook, now: int) -> Refused | None:

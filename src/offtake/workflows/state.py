@@ -261,10 +261,15 @@ def _assigned(state: State, fact: Fact, seq: int, change: Change) -> None:
 
 
 def _commanded(state: State, fact: Fact, seq: int, change: Change) -> None:
-    """What was done to a cluster, and the limit that offtake set last on each account."""
+    """What was done to a cluster, and what offtake set last: limits of accounts, nodes of holds."""
     change.items["commanded", fact.id] = fact.body
-    if fact.body["outcome"] == "done" and fact.body["limit_gpus"] is not None:
+    if fact.body["outcome"] != "done":
+        return
+    if fact.body["limit_gpus"] is not None:
         change.items["limit_set", str(fact.body["target"])] = {"gpus": int(fact.body["limit_gpus"])}
+    if fact.body["nodes"] is not None:
+        nodes = list(fact.body["nodes"])
+        change.items["hold_set", str(fact.body["target"])] = {"nodes": nodes} if nodes else None
 
 
 def _settled(state: State, fact: Fact, seq: int, change: Change) -> None:

@@ -1,7 +1,9 @@
 """Slurm as a scheduler to enforce on: what it enforces now, and a step as commands.
 
-Limits are those of accounts, on ``gres/gpu`` without a type: a limit on a type is walked past by a job that
-names none. Holds are reservations of whole nodes that the account's jobs enter by themselves (MAGNETIC).
+Limits are those of accounts, on ``gres/gpu``: a limit on a type alone is walked past by a job that names
+none, so one on a type comes beside it. Holds are reservations of whole nodes that the accounts' jobs enter
+by themselves (MAGNETIC); those that close nodes lie over others (OVERLAP), whose jobs start there only where
+they end before.
 
 Source: what each command does was tried on Slurm 22.05; tests/live does so again.
 """
@@ -10,19 +12,35 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 
+from offtake.adapters.slurm.conversation import change, show
 from offtake.adapters.slurm.runner import Ran, Runner, time_text
+from offtake.adapters.slurm.settings import problems_of
 from offtake.base.outcome import Refused
-from offtake.enforcement.model import PREFIX, Actual, Hold, Job, Kind, Step
+from offtake.enforcement.model import PREFIX, Account, Actual, Finding, Hold, Job, Kind, Node, Qos, Step
 from offtake.metering.hostlist import expand_nodes
+from offtake.metering.sacct import parse_span
 from offtake.metering.tres import gpus_of, parse_tres
 
 SIGNAL = "USR1"
 """What the script of a batch job gets when it must stop soon."""
 
-_WIDTHS = {"JobID": 32, "Account": 64, "tres-alloc": 512, "StartTime": 32, "NodeList": 4_096}
+ROOT = "root"
+"""The account above all others."""
+
+_WIDTHS = {
+    "JobArrayID": 40, "Account": 64, "tres-alloc": 512, "StartTime": 32, "Requeue": 8, "BatchFlag": 8,
+    "NodeList": 4_096,
+}  # fmt: skip
+
+_TOLD = (
+    ("show", "association", "format=account,user,parentname,grptres,qos"),
+    ("show", "qos", "format=name,priority,preempt,gracetime"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,71 +54,160 @@ class SlurmScheduler:
 
         Refusals: `slurm_unreached`, `slurm_refused`; then nothing is known.
         """
-        asked = (
-            ["sacctmgr", "-nP", "show", "association", "format=account,user,grptres"],
+        answers = show(self.runner, _TOLD)
+        for words in (
             ["scontrol", "-o", "show", "reservation"],
             ["squeue", "--noheader", "--states=RUNNING,SUSPENDED", f"--Format={_format()}"],
-        )
-        said = []
-        for words in asked:
-            ran = self.runner.run(words)
+            ["scontrol", "-o", "show", "node"],
+        ):
+            answers.append(self.runner.run(words))
+        for ran in answers:
             refused = ran.refusal()
             if refused is not None:
                 return refused
-            said.append(ran.out)
-        limits, users = parse_associations(said[0])
-        holds, foreign = parse_holds(said[1])
-        return Actual(limits=limits, users=users, holds=holds, foreign=foreign, jobs=parse_jobs(said[2]))
+        associations, qos, reservations, jobs, nodes = (ran.out for ran in answers)
+        found = parse_associations(associations)
+        holds, foreign = parse_holds(reservations)
+        return Actual(
+            limits=found.limits, types=found.types, users=found.users, parents=found.parents,
+            qos_of=found.qos, qos=parse_qos(qos), holds=holds, foreign=foreign, jobs=parse_jobs(jobs),
+            nodes=parse_nodes_shown(nodes),
+        )  # fmt: skip
 
-    def apply(self, step: Step) -> Ran:
-        """Do one step; what became of it is in the answer."""
-        return self.runner.run(words_of(step))
+    def settings(self) -> tuple[Finding, ...] | Refused:
+        """What of Slurm's own settings stands in the way of enforcing or metering."""
+        return problems_of(self.runner)
+
+    def apply(self, wanted: Sequence[Step]) -> Iterator[Sequence[tuple[Step, Ran]]]:
+        """Do steps in order; each batch as it is done, with what became of each.
+
+        What sacctmgr does goes into one call, but a QOS isn't known to what else is in its call.
+        """
+        for how, group in groupby(wanted, key=_batch_of):
+            batch = tuple(group)
+            if how:
+                words = [words_of(step)[2:] for step in batch]
+                yield tuple(zip(batch, change(self.runner, words), strict=True))
+            else:
+                for step in batch:
+                    yield ((step, self.runner.run(words_of(step))),)
+
+
+def _batch_of(step: Step) -> str:
+    """What goes into one call; empty for steps that are done one by one."""
+    if step.kind in (Kind.MAKE_QOS, Kind.SET_QOS):
+        return step.target
+    return "sacctmgr" if words_of(step)[0] == "sacctmgr" else ""
 
 
 def words_of(step: Step) -> list[str]:
     """The command of a step."""
-    account, hold = step.account, step.hold
-    if step.kind is Kind.LIMIT and account is not None:
+    if step.account is not None:
+        return ["sacctmgr", "-i", *_words_of_account(step, step.account)]
+    if step.qos is not None:
+        verb = (
+            ["add", "qos", step.target]
+            if step.kind is Kind.MAKE_QOS
+            else ["modify", "qos", step.target, "set"]
+        )
         return [
-            "sacctmgr", "-i", "modify", "account", step.target, "set", f"GrpTRES=gres/gpu={account.gpus}",
+            "sacctmgr", "-i", *verb, f"Priority={step.qos.priority}",
+            f"Preempt={','.join(step.qos.preempts)}", "PreemptMode=requeue", f"GraceTime={step.qos.grace_s}",
         ]  # fmt: skip
-    if step.kind is Kind.MAKE_ACCOUNT and account is not None:
-        return [
-            "sacctmgr", "-i", "add", "account", step.target, f"Organization={account.holder}",
-            f"Description={account.claim}", f"GrpTRES=gres/gpu={account.gpus}",
-        ]  # fmt: skip
-    if step.kind is Kind.ADD_USER:
-        return ["sacctmgr", "-i", "add", "user", step.user, f"account={step.target}"]
-    if step.kind is Kind.MAKE_HOLD and hold is not None:
-        return [
-            "scontrol", "create", "reservation", f"ReservationName={step.target}", "StartTime=now",
-            f"EndTime={time_text(hold.end)}", f"Nodes={','.join(hold.nodes)}", f"Accounts={hold.account}",
-            "Flags=MAGNETIC,IGNORE_JOBS",
-        ]  # fmt: skip
-    if step.kind is Kind.CHANGE_HOLD and hold is not None:
-        return [
-            "scontrol", "update", f"reservation={step.target}", f"Nodes={','.join(hold.nodes)}",
-            f"EndTime={time_text(hold.end)}", "Flags+=IGNORE_JOBS",
-        ]  # fmt: skip
-    if step.kind is Kind.DROP_HOLD:
-        return ["scontrol", "delete", f"reservation={step.target}"]
+    if step.hold is not None:
+        return ["scontrol", *_words_of_hold(step.kind, step.hold)]
     if step.kind is Kind.WARN:
         return ["scancel", "--batch", f"--signal={SIGNAL}", step.target]
+    if step.job is not None and not step.job.requeues:
+        return ["scancel", step.target]
     return ["scontrol", "requeue", step.target]
 
 
-def parse_associations(text: str) -> tuple[dict[str, int | None], dict[str, frozenset[str]]]:
-    """GPU limits by account, and who may submit to each."""
+def _words_of_account(step: Step, account: Account) -> list[str]:
+    above = [f"parent={account.parent or ROOT}"]
+    qos = [f"QOS={account.qos}", f"DefaultQOS={account.qos}"] if account.qos else []
+    if step.kind is Kind.ADD_USER:
+        return ["add", "user", step.user, f"account={step.target}"]
+    if step.kind is Kind.LIMIT:
+        return ["modify", "account", step.target, "set", f"GrpTRES={_tres(account)}"]
+    if step.kind is Kind.SET_ACCOUNT:
+        return ["modify", "account", step.target, "set", *above, *qos]
+    told = [f"Organization={_plain(account.holder)}", f"Description={_plain(account.claim)}"]
+    limit = [f"GrpTRES={_tres(account)}"] if account.gpus is not None else []
+    return ["add", "account", step.target, *above, *told, *limit, *qos]
+
+
+def _plain(text: str) -> str:
+    """Text as a label: what sacctmgr would take for more than that is left out."""
+    return re.sub(r"[^\w ./:@+-]+", " ", text).strip() or "offtake"
+
+
+def _tres(account: Account) -> str:
+    typed = (f"gres/gpu:{name}={gpus}" for name, gpus in account.types)
+    return ",".join([f"gres/gpu={account.gpus}", *typed])
+
+
+def _words_of_hold(kind: Kind, hold: Hold) -> list[str]:
+    over = "OVERLAP" if hold.closes else "MAGNETIC"
+    nodes, accounts = f"Nodes={','.join(hold.nodes)}", f"Accounts={','.join(hold.accounts)}"
+    end = f"EndTime={time_text(hold.end)}"
+    start = "StartTime=now" if hold.start is None else f"StartTime={time_text(hold.start)}"
+    if kind is Kind.MAKE_HOLD:
+        return [
+            "create", "reservation", f"ReservationName={hold.name}", start, end, nodes, accounts,
+            f"Flags={over},IGNORE_JOBS",
+        ]  # fmt: skip
+    if kind is Kind.DROP_HOLD:
+        return ["delete", f"reservation={hold.name}"]
+    began = [start] if hold.start is not None else []
+    return ["update", f"reservation={hold.name}", *began, end, nodes, accounts, "Flags+=IGNORE_JOBS"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Associations:
+    """What Slurm's associations say, by account."""
+
+    limits: Mapping[str, int | None]
+    types: Mapping[str, Mapping[str, int]]
+    users: Mapping[str, frozenset[str]]
+    parents: Mapping[str, str]
+    qos: Mapping[str, tuple[str, ...]]
+
+
+def parse_associations(text: str) -> Associations:
+    """Limits, users, parents and QOS of accounts."""
     limits: dict[str, int | None] = {}
+    types: dict[str, dict[str, int]] = {}
     users: dict[str, set[str]] = defaultdict(set)
-    for line in text.splitlines():
-        account, user, tres = line.split("|")
+    parents, qos = {}, {}
+    for line in _rows(text):
+        account, user, parent, tres, names = line.split("|")
         if user:
             users[account].add(user)
-        else:
-            found = parse_tres(tres).get("gres/gpu")
-            limits[account] = None if found is None else int(found[0])
-    return limits, {account: frozenset(names) for account, names in users.items()}
+            continue
+        found = {name: int(value) for name, (value, _) in parse_tres(tres).items()}
+        limits[account] = found.get("gres/gpu")
+        typed = {n.removeprefix("gres/gpu:"): v for n, v in found.items() if n.startswith("gres/gpu:")}
+        types |= {account: typed} if typed else {}
+        parents[account] = "" if parent == ROOT else parent
+        qos[account] = tuple(sorted(name for name in names.split(",") if name))
+    return Associations(
+        limits=limits, types=types, users={account: frozenset(names) for account, names in users.items()},
+        parents=parents, qos=qos,
+    )  # fmt: skip
+
+
+def parse_qos(text: str) -> dict[str, Qos]:
+    """QOS by name, offtake's own."""
+    found = {}
+    for line in _rows(text):
+        name, priority, preempts, grace = line.split("|")
+        if name.startswith(PREFIX):
+            found[name] = Qos(
+                name=name, priority=int(priority or 0), preempts=_names(preempts),
+                grace_s=parse_span(grace) if grace else 0,
+            )  # fmt: skip
+    return found
 
 
 def parse_holds(text: str) -> tuple[dict[str, Hold], dict[str, tuple[str, ...]]]:
@@ -113,9 +220,11 @@ def parse_holds(text: str) -> tuple[dict[str, Hold], dict[str, tuple[str, ...]]]
             continue  # "No reservations in the system"
         nodes = tuple(sorted(expand_nodes(said.get("Nodes", ""))))
         if name.startswith(PREFIX):
+            begun = said.get("State") != "INACTIVE"
             holds[name] = Hold(
-                name=name, account=said.get("Accounts", ""), nodes=nodes, end=_instant(said["EndTime"])
-            )
+                name=name, accounts=_names(said.get("Accounts", "")), nodes=nodes,
+                start=None if begun else _instant(said["StartTime"]), end=_instant(said["EndTime"]),
+            )  # fmt: skip
         else:
             foreign[name] = nodes
     return holds, foreign
@@ -133,12 +242,41 @@ def parse_jobs(text: str) -> tuple[Job, ...]:
         if gpus:
             found.append(
                 Job(
-                    id=fields["JobID"], account=fields["Account"], gpus=gpus,
-                    start=_instant(fields["StartTime"]),
-                    nodes=tuple(expand_nodes(fields["NodeList"])),
+                    id=fields["JobArrayID"], account=fields["Account"], gpus=gpus,
+                    start=_instant(fields["StartTime"]), nodes=tuple(expand_nodes(fields["NodeList"])),
+                    requeues=fields["Requeue"] == "1" and fields["BatchFlag"] == "1",
                 )
             )  # fmt: skip
     return tuple(found)
+
+
+def parse_nodes_shown(text: str) -> dict[str, Node]:
+    """Nodes by name: their GPUs, and why no job starts there."""
+    found = {}
+    for line in text.splitlines():
+        said = dict(re.findall(r"(\w+)=(\S*)", line))
+        if "NodeName" not in said:
+            continue
+        states = [s.strip("*") for s in said.get("State", "").split("+")]
+        reason = re.search(r" Reason=(.*?)(?: \[|$)", line)
+        bad = [state for state in states if state in OUT]
+        why = f"{'+'.join(bad)}: {reason[1].strip()}" if bad and reason else "+".join(bad)
+        gpus = re.findall(r"gpu(?::[\w-]+)?:(\d+)", said.get("Gres", ""))
+        found[said["NodeName"]] = Node(gpus=sum(map(int, gpus)), out=why)
+    return found
+
+
+OUT = ("DOWN", "DRAIN", "FAIL", "FAILING", "NOT_RESPONDING", "POWERED_DOWN", "UNKNOWN")
+"""States of a node on which no job starts."""
+
+
+def _rows(text: str) -> list[str]:
+    """Lines of a table; the rest of a command that was repeated over two lines is none."""
+    return [line for line in text.splitlines() if "|" in line]
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(sorted(name for name in text.split(",") if name and name != "(null)"))
 
 
 def _format() -> str:
