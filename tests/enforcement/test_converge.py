@@ -8,9 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offtake.adapters.rehearsal import NOTHING, SimulatedScheduler, after
+from offtake.base.time import DAY_S
 from offtake.claims.model import Firmness
 from offtake.enforcement.converge import excess, steps
-from offtake.enforcement.model import CLOSED, Account, Actual, Desired, Hold, Job, Kind, Qos, Step, Steps
+from offtake.enforcement.model import (
+    CLOSED,
+    Account,
+    Actual,
+    Desired,
+    Hold,
+    Job,
+    Kind,
+    Qos,
+    Step,
+    Steps,
+    Sweep,
+)
 
 NODES = [f"n{i:02d}" for i in range(1, 9)]
 NAMES = ["ot_a", "ot_b", "ot_c"]
@@ -72,20 +85,15 @@ def jobs(draw: st.DrawFn) -> tuple[Job, ...]:
     return tuple(found)
 
 
-def step_after_step(cluster: SimulatedScheduler, desired: Desired, *, warned: dict[str, int]) -> list[Step]:
-    found = steps(desired, cluster.actual, warned=warned, now=0, grace_s=0)
-    for _ in cluster.apply(found.all):
-        pass
-    warned |= {step.target: 0 for step in found.all if step.kind is Kind.WARN}
-    return list(found.all)
-
-
 def converged(cluster: SimulatedScheduler, desired: Desired) -> None:
-    warned: dict[str, int] = {}
-    for _ in range(5):
-        if not step_after_step(cluster, desired, warned=warned):
+    found: tuple[Step, ...] = ()
+    for _ in range(6):
+        found = steps(desired, cluster.actual, since={}, now=0, grace_s=0).all
+        for _ in cluster.apply(found):
+            pass
+        if not found:
             return
-    raise AssertionError("it doesn't come to rest")
+    raise AssertionError(f"it doesn't come to rest: {found}")
 
 
 def limits_of(actual: Actual) -> dict[str, int]:
@@ -101,6 +109,9 @@ def test_plans_are_reached_and_then_nothing_is_left_to_do(
         cluster.actual = replace(cluster.actual, jobs=running)
         converged(cluster, desired)
         assert dict(cluster.actual.holds) == {one.name: one for one in desired.holds}
+        assert {one.node for one in cluster.actual.sweeps} == {
+            node for one in desired.holds if one.start is not None for node in one.nodes
+        }
         assert limits_of(cluster.actual) == {one.name: one.gpus for one in desired.accounts if one.gpus}
         for one in desired.accounts:
             assert dict(cluster.actual.types.get(one.name, {})) == dict(one.types)
@@ -117,7 +128,7 @@ def test_what_narrows_comes_first(before: Desired, desired: Desired, running: tu
     most = limits_of(now)
     for one in desired.accounts:
         most[one.name] = max(most.get(one.name, 0), one.gpus or 0)
-    found = steps(desired, now, warned={}, now=0, grace_s=0)
+    found = steps(desired, now, since={}, now=0, grace_s=0)
     for part, lowers in ((found.narrow, True), (found.widen, False)):
         for step in part:
             before_step = now
@@ -136,7 +147,7 @@ def test_what_closes_is_closed_before_it_is_let_go(before: Desired, desired: Des
     converged(cluster, before)
     closed = {node for one in desired.holds if one.closes and one.start is None for node in one.nodes}
     now = cluster.actual
-    for step in steps(desired, now, warned={}, now=0, grace_s=0).all:
+    for step in steps(desired, now, since={}, now=0, grace_s=0).all:
         left = _held(now) & closed
         now = after(now, step)
         assert left <= _held(now), "at no time may just anybody start on a node that is to be closed"
@@ -177,17 +188,57 @@ def test_who_is_on_a_node_that_goes_to_another_stops_first() -> None:
     assert excess(four, replace(NOTHING, jobs=running)) == {}, "until then it may stay"
 
 
-def test_a_job_is_warned_then_stopped_when_its_time_is_up() -> None:
-    job = Job(id="7", account="ot_a", gpus=16, start=0)
+def test_what_runs_on_a_closed_node_is_swept_and_at_last_requeued() -> None:
+    job = Job(id="7", account="ot_a", gpus=8, start=0, nodes=("n01",))
     cluster = SimulatedScheduler(NOTHING)
-    desired = Desired(accounts=(account("ot_a", 8),), holds=(), groups=groups())
+    closed = Hold(name=CLOSED, accounts=(CLOSED,), nodes=("n01",), end=FAR)
+    desired = Desired(accounts=(account("ot_a", 8),), holds=(closed,), groups=groups())
     converged(cluster, desired)
     actual = replace(cluster.actual, jobs=(job,))
-    (warn,) = steps(desired, actual, warned={}, now=100, grace_s=60).all
-    assert (warn.kind, warn.target) == (Kind.WARN, "7")
-    assert steps(desired, actual, warned={"7": 100}, now=159, grace_s=60).all == ()
-    (stop,) = steps(desired, actual, warned={"7": 100}, now=160, grace_s=60).all
+    (sweep,) = steps(desired, actual, since={"7": 100}, now=100, grace_s=60).all
+    assert (sweep.kind, sweep.target, sweep.sweep) == (Kind.SWEEP, "n01", Sweep(hold=CLOSED, node="n01"))
+    swept = replace(actual, sweeps=(Sweep(hold=CLOSED, node="n01", job="8"),))
+    assert steps(desired, swept, since={"7": 100}, now=279, grace_s=60).all == (), "the scheduler is at it"
+    (stop,) = steps(desired, swept, since={"7": 100}, now=280, grace_s=60).all
     assert (stop.kind, stop.job) == (Kind.STOP, job)
+    (stale,) = steps(desired, replace(swept, jobs=()), since={}, now=280, grace_s=60).all
+    assert stale.kind is Kind.UNSWEEP
+
+
+def test_who_runs_beside_others_is_requeued_by_itself() -> None:
+    owner = Job(id="1", account="ot_a", gpus=4, start=0, nodes=("n01",))
+    intruder = Job(id="2", account="ot_b", gpus=4, start=0, nodes=("n01",))
+    desired = Desired(
+        accounts=(account("ot_a", 8), account("ot_b", 0)), holds=(hold("ot_a", "n01"),), groups=groups()
+    )
+    cluster = SimulatedScheduler(NOTHING)
+    converged(cluster, desired)
+    actual = replace(cluster.actual, jobs=(owner, intruder))
+    assert steps(desired, actual, since={"2": 0}, now=59, grace_s=60).all == ()
+    (stop,) = steps(desired, actual, since={"2": 0}, now=60, grace_s=60).all
+    assert (stop.kind, stop.target) == (Kind.STOP, "2")
+    alone = steps(desired, replace(actual, jobs=(intruder,)), since={"2": 0}, now=1, grace_s=60)
+    assert [step.kind for step in alone.all] == [
+        Kind.MAKE_HOLD, Kind.SWEEP, Kind.DROP_HOLD,
+    ], "the node is closed until it is empty"  # fmt: skip
+
+
+def test_sweepers_wait_from_the_day_before_a_recall() -> None:
+    later = Hold(name="ot_back_a", accounts=(CLOSED,), nodes=("n02",), start=3 * DAY_S, end=4 * DAY_S)
+    desired = Desired(
+        accounts=(account("ot_a", 16),), holds=(hold("ot_a", "n01", "n02"), later), groups=groups()
+    )
+    cluster = SimulatedScheduler(NOTHING)
+    converged(cluster, desired)
+    assert steps(desired, cluster.actual, since={}, now=2 * DAY_S - 1, grace_s=60).all == ()
+    (sweep,) = steps(desired, cluster.actual, since={}, now=2 * DAY_S, grace_s=60).all
+    assert sweep.sweep == Sweep(hold="ot_back_a", node="n02")
+    waiting = after(cluster.actual, sweep)
+    assert steps(desired, waiting, since={}, now=2 * DAY_S, grace_s=60).all == ()
+    withdrawn = replace(desired, holds=desired.holds[:1])
+    assert {step.kind for step in steps(withdrawn, waiting, since={}, now=2 * DAY_S, grace_s=60).all} == {
+        Kind.UNSWEEP, Kind.DROP_HOLD,
+    }  # fmt: skip
 
 
 def test_an_account_is_made_with_nothing_and_gets_it_when_its_nodes_are_held() -> None:
@@ -195,7 +246,7 @@ def test_an_account_is_made_with_nothing_and_gets_it_when_its_nodes_are_held() -
         accounts=(account("ot_a", 8, "u"),), holds=(hold("ot_a", "n01"),), groups=groups(),
         qos=(Qos(name="ot_firm", priority=100, preempts=(), grace_s=0),),
     )  # fmt: skip
-    found: Steps = steps(desired, NOTHING, warned={}, now=0, grace_s=0)
+    found: Steps = steps(desired, NOTHING, since={}, now=0, grace_s=0)
     assert [(step.kind, step.target) for step in found.narrow] == [
         (Kind.MAKE_QOS, "ot_firm"), (Kind.MAKE_ACCOUNT, CLOSED), (Kind.MAKE_ACCOUNT, "ot_of_x"),
         (Kind.MAKE_ACCOUNT, "ot_a"), (Kind.ADD_USER, "ot_a"),
@@ -215,11 +266,11 @@ def test_a_hold_that_is_in_use_isn_t_dropped_under_its_jobs() -> None:
     job = Job(id="7", account="ot_a", gpus=8, start=0, nodes=("n01",))
     gone = Desired(accounts=(), holds=(), groups=(NOBODY,))
     kinds = [
-        s.kind for s in steps(gone, replace(cluster.actual, jobs=(job,)), warned={}, now=0, grace_s=0).all
+        s.kind for s in steps(gone, replace(cluster.actual, jobs=(job,)), since={}, now=0, grace_s=0).all
     ]
     assert Kind.DROP_HOLD not in kinds
-    assert Kind.WARN in kinds
-    kinds = [s.kind for s in steps(gone, cluster.actual, warned={}, now=0, grace_s=0).all]
+    assert Kind.STOP in kinds
+    kinds = [s.kind for s in steps(gone, cluster.actual, since={}, now=0, grace_s=0).all]
     assert Kind.DROP_HOLD in kinds
 
 
@@ -229,7 +280,7 @@ def test_what_is_others_is_left_alone() -> None:
         jobs=(Job(id="1", account="physics", gpus=64, start=0),),
     )  # fmt: skip
     desired = Desired(accounts=(account("ot_a", 8),), holds=(hold("ot_a", "n02"),))
-    found = steps(desired, actual, warned={}, now=0, grace_s=0)
+    found = steps(desired, actual, since={}, now=0, grace_s=0)
     assert [(s.kind, s.target) for s in found.all] == [
         (Kind.LIMIT, "ot_gone"), (Kind.MAKE_ACCOUNT, "ot_a"), (Kind.MAKE_HOLD, "ot_a"), (Kind.LIMIT, "ot_a"),
     ]  # fmt: skip

@@ -23,13 +23,13 @@ OURS = Ours(
     limits={"ot_a": 16, "ot_b": 8}, nodes={"ot_a": ("n01", "n02"), "ot_b": ("n03",), CLOSED: ("n04",)}
 )
 AS_IT_SHOULD = Actual(
-    limits={"ot_a": 16, "ot_b": 8}, users={}, holds={one.name: one for one in WANTED.holds}, foreign={}, jobs=(),
-    nodes={name: Node(gpus=8) for name in WANTED.nodes},
+    limits={"ot_a": 16, "ot_b": 8}, users={}, holds={one.name: one for one in WANTED.holds}, foreign={},
+    jobs=(), nodes={name: Node(gpus=8) for name in WANTED.nodes},
 )  # fmt: skip
 
 
 def kinds(desired: Desired, actual: Actual, kept: dict[str, int] | None = None) -> list[tuple[Kind, str]]:
-    found = steps(desired, actual, warned={}, now=0, grace_s=0, kept=kept or {})
+    found = steps(desired, actual, since={}, now=0, grace_s=0, kept=kept or {})
     return [(step.kind, step.target) for step in found.all]
 
 
@@ -83,7 +83,7 @@ def test_what_widens_a_hold_is_set_back_at_once() -> None:
     for wider in (replace(HOLD_A, nodes=("n01", "n02", "n05")), replace(HOLD_A, accounts=("ot_a", "ot_b"))):
         actual = replace(AS_IT_SHOULD, holds={**AS_IT_SHOULD.holds, "ot_a": wider})
         assert removed_by_hand(WANTED, actual, OURS) == {}
-        (step,) = steps(WANTED, actual, warned={}, now=0, grace_s=0).narrow
+        (step,) = steps(WANTED, actual, since={}, now=0, grace_s=0).narrow
         assert (step.kind, step.hold) == (Kind.CHANGE_HOLD, HOLD_A)
 
 
@@ -96,7 +96,8 @@ def test_everything_that_stands_in_the_way_is_named() -> None:
         nodes={"n01": Node(gpus=8, out="DRAIN: fan"), "n02": Node(gpus=4), "n04": Node(gpus=8, out="DOWN")},
     )
     assert codes(WANTED, actual) == [
-        "foreign_reservation", "foreign_job", "node_out", "gpus_differ", "unknown_node", "user_of_two_holders",
+        "foreign_reservation", "foreign_job", "node_out", "gpus_differ", "unknown_node",
+        "user_of_two_holders",
     ]  # fmt: skip
     said = " ".join(one.sentence for one in findings(WANTED, actual, {}, {}))
     for words in ("weekend isn't offtake's and has n01", "physics", "DRAIN: fan", "4 GPUs", "n03", "alice"):

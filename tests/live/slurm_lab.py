@@ -113,12 +113,12 @@ class Lab:
     book: Book
     runner: Runner
     wiring: Wiring
-    warned: dict[str, int] = field(default_factory=dict)
+    since: dict[str, int] = field(default_factory=dict)
 
     def take_turn(self, *, set_back: bool = False, dry_run: bool = False) -> Turn:
         """One turn, whatever becomes of it."""
         return take_turn(
-            self.book, SlurmScheduler(self.runner), self.wiring, self.cluster.now, warned=self.warned,
+            self.book, SlurmScheduler(self.runner), self.wiring, self.cluster.now, since=self.since,
             set_back=set_back, dry_run=dry_run,
         )  # fmt: skip
 
@@ -134,7 +134,7 @@ class Lab:
         for _ in range(4):
             if not self.turn().done:
                 return
-            self.cluster.jump(31)
+            self.cluster.jump(11)
         raise AssertionError(f"still: {self.turn().done}")
 
     def actual(self) -> Actual:
@@ -166,9 +166,10 @@ class Lab:
 
     def submit(self, claim: str, *options: str) -> str:
         """A job of a node that stays until it is told to go; options may say otherwise."""
+        gpus = () if any("--gres" in one for one in options) else ("--gres=gpu:8",)
         return self.cluster.submit(
-            "trap : USR1; while :; do read -rt 0.2 <> <(:) || :; done", f"--account={claim}",
-            *(() if any("--gres" in one for one in options) else ("--gres=gpu:8",)), "--time=30-0", *options,
+            "trap 'touch warned.$SLURM_JOB_ID' USR1; while :; do read -rt 0.2 <> <(:) || :; done",
+            f"--account={claim}", *gpus, "--time=30-0", "--signal=B:USR1@5", *options,
         )  # fmt: skip
 
     def ended(self) -> None:
@@ -256,7 +257,8 @@ def lab_of(cluster: SlurmCluster, folder: Path) -> Lab:
     wiring = Wiring(
         nodes={"h100": cluster.nodes},
         users={"alpha/main": users, "beta/main": users, "research": users},
-        grace_s=30,
+        grace_s=10,
+        operator=cluster.user,
     )
     runner = Runner(conf=str(cluster.conf), env=cluster.env, clock=cluster.now)
     return Lab(cluster=cluster, book=book, runner=runner, wiring=wiring)

@@ -60,19 +60,25 @@ def test_leases_recall_give_back_and_invoice(lab: Lab) -> None:
     (given_up,) = closing.hold.nodes
     assert given_up in nodes[1:3], "the notice runs; nothing is taken before"
     assert lab.turn().done == ()
-    cluster.jump(7 * DAY_S + 60)
+    cluster.jump(6 * DAY_S)
+    waits = lab.turn()
+    assert [(one.step.kind, one.step.target) for one in waits.done] == [(Kind.SWEEP, given_up)]
+    (sweeper,) = lab.actual().sweeps
+    assert cluster.state(sweeper.job) == "PENDING"
+    cluster.jump(DAY_S + 60)
+    (recalled,) = [job for job in beta if lab.node(job) == given_up]
+    (stays,) = set(beta) - {recalled}
+    cluster.wait_for(
+        lambda: cluster.state(recalled) == "PENDING", "Slurm itself preempts and requeues it", 60
+    )
+    assert "PREEMPTED" in cluster.say("sacct", "-D", "-X", "-n", "-P", "-j", recalled, "-o", "state")
+    assert (cluster.folder / "work" / f"warned.{recalled}").exists(), "it got its signal"
+    assert cluster.state(stays) == cluster.state(alpha) == "RUNNING", "nobody else was touched"
     turn = lab.turn()
     assert [(one.step.kind, one.step.target[:9]) for one in turn.done] == [
-        (Kind.LIMIT, "ot_beta_m"), (Kind.MAKE_HOLD, "ot_closed"), (Kind.WARN, turn.done[2].step.target[:9]),
-        (Kind.CHANGE_HOLD, "ot_beta_m"), (Kind.DROP_HOLD, "ot_back_b"),
+        (Kind.LIMIT, "ot_beta_m"), (Kind.MAKE_HOLD, "ot_closed"), (Kind.CHANGE_HOLD, "ot_beta_m"),
+        (Kind.DROP_HOLD, "ot_back_b"),
     ]  # fmt: skip
-    (warned,) = lab.warned
-    assert (warned in beta, lab.node(warned)) == (True, given_up)
-    (stays,) = set(beta) - {warned}
-    cluster.jump(31)
-    assert Kind.STOP in [one.step.kind for one in lab.turn().done]
-    cluster.wait_for(lambda: cluster.state(warned) == "PENDING", "it was requeued")
-    assert cluster.state(stays) == cluster.state(alpha) == "RUNNING", "nobody else was touched"
     assert lab.actual().limits["ot_research"] == 8, (
         "a node that a rival had isn't given on before it is clean"
     )
@@ -89,11 +95,11 @@ def test_leases_recall_give_back_and_invoice(lab: Lab) -> None:
         Refused,
     )
     lab.turn()
-    cluster.jump(31)
-    lab.turn()
+    leaves = next(job for job in own if lab.node(job) == given_up)
+    cluster.wait_for(lambda: cluster.state(leaves) == "PENDING", "own work makes room", 60)
     lab.clean()
     lab.settled()
-    lab.runs(warned)
+    lab.runs(recalled)
 
     cluster.run(["scancel", "--full", alpha, *beta, *own])
     lab.ended()

@@ -73,7 +73,19 @@ def after(actual: Actual, step: Step) -> Actual:
         return replace(actual, holds=holds | kept)
     if step.kind is Kind.STOP:
         return replace(actual, jobs=tuple(job for job in actual.jobs if job.id != step.target))
-    return actual
+    return _after_sweep(actual, step)
+
+
+def _after_sweep(actual: Actual, step: Step) -> Actual:
+    """A sweeper waits while its hold hasn't begun; then it empties its node at once."""
+    sweep = step.sweep
+    assert sweep is not None
+    left = tuple(one for one in actual.sweeps if (one.hold, one.node) != (sweep.hold, sweep.node))
+    if step.kind is Kind.UNSWEEP:
+        return replace(actual, sweeps=left)
+    if actual.holds[sweep.hold].start is not None:
+        return replace(actual, sweeps=(*left, sweep))
+    return replace(actual, jobs=tuple(job for job in actual.jobs if sweep.node not in job.nodes))
 
 
 def _after_account(actual: Actual, step: Step) -> Actual:

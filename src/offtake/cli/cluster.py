@@ -25,7 +25,7 @@ from offtake.cli.show import emit
 from offtake.formats.cluster_file import ClusterFile, read_cluster
 from offtake.workflows.book import Book
 from offtake.workflows.desired import Wiring, accounts_of
-from offtake.workflows.enforce import Done, Scheduler, Turn, take_turn, warned_before
+from offtake.workflows.enforce import Done, Scheduler, Turn, take_turn
 from offtake.workflows.read_cluster import Metered, first_position, note_outages, take_in
 
 CLUSTER = "cluster.toml"
@@ -79,9 +79,9 @@ def live(
         refuse_simulated(book, folder)
         if not dry_run:
             book.hold()
-        warned = warned_before(book, wall_clock())
+        since: dict[str, int] = {}
         while True:
-            said = _turn(book, config, scheduler, warned, how)
+            said = _turn(book, config, scheduler, since, how)
             emit(json_, _plain(said), partial(_draw, said=said))
             if once or dry_run:
                 break
@@ -110,17 +110,17 @@ def wiring_of(config: ClusterFile) -> Wiring:
     """How things are called there."""
     return Wiring(
         nodes=config.nodes, users=config.users, grace_s=config.grace_s, types=config.types,
-        holds=config.hold_nodes,
+        holds=config.hold_nodes, operator=config.operator,
     )  # fmt: skip
 
 
-def _turn(book: Book, config: ClusterFile, scheduler: Scheduler, warned: dict[str, int], how: _How) -> _Said:
+def _turn(book: Book, config: ClusterFile, scheduler: Scheduler, since: dict[str, int], how: _How) -> _Said:
     slurm = scheduler.runner if isinstance(scheduler, SlurmScheduler) else None
     turn = Turn(decided=0, done=())
     down = None if slurm is None or how.dry_run or how.meter_only else _down(book, slurm, config)
     if not how.meter_only:
         turn = take_turn(
-            book, scheduler, wiring_of(config), wall_clock, warned=warned, dry_run=how.dry_run,
+            book, scheduler, wiring_of(config), wall_clock, since=since, dry_run=how.dry_run,
             set_back=how.set_back,
         )  # fmt: skip
     if down is not None and turn.stopped is None:

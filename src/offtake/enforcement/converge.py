@@ -4,6 +4,10 @@ A step that fails is simply among the next steps again, because they follow from
 looks nobody may have more than either the old or the new plan gives: limits are lowered, nodes closed and let
 go before anything is raised or taken. An account is made without GPUs and gets them last, when its nodes are
 held for it.
+
+What runs on a node that nobody may use is swept off it: a job that outranks all others asks for the node, and
+the scheduler warns and requeues what is there by its own rules. For a recall that job waits from the day
+before, so that it needs nobody to be there. What runs beside others who may be there is requeued by itself.
 """
 
 from __future__ import annotations
@@ -12,17 +16,39 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
-from offtake.enforcement.model import PREFIX, Account, Actual, Desired, Hold, Job, Kind, Step, Steps
+from offtake.base.time import DAY_S
+from offtake.enforcement.model import (
+    CLOSED,
+    PREFIX,
+    Account,
+    Actual,
+    Desired,
+    Hold,
+    Job,
+    Kind,
+    Step,
+    Steps,
+    Sweep,
+)
 
 UNLIMITED = -1
 """In place of a limit on a type: none."""
+
+FAR = 4_000_000_000
+"""When a hold ends that has no end of its own: October 2096, which every scheduler can write down."""
+
+SWEEP_AHEAD_S = DAY_S
+"""How long before a recall takes effect its sweepers wait."""
+
+LATE_S = 120
+"""How long a sweep may take beyond the time of grace: schedulers look every half minute."""
 
 
 def steps(
     desired: Desired,
     actual: Actual,
     *,
-    warned: Mapping[str, int],
+    since: Mapping[str, int],
     now: int,
     grace_s: int,
     kept: Collection[str] = (),
@@ -32,17 +58,19 @@ def steps(
     Args:
         desired: what should be so.
         actual: what is.
-        warned: when each job was told that it must stop.
+        since: when each job that is in the way (`excess`) was first seen there; now, where it isn't named.
         now: the present instant.
-        grace_s: seconds from the warning of a job to its end.
+        grace_s: seconds that a job has to end by itself.
         kept: accounts whose limit somebody lowered by hand (`drift.lowered_by_hand`), and that stay so.
     """
+    desired = _closed_until_empty(desired, actual)
     return Steps(
         narrow=(
             *_lower(desired, actual),
             *_frame(desired, actual),
             *_close(desired, actual, now),
-            *_clear(desired, actual, warned, now, grace_s),
+            *_sweep(desired, actual, now),
+            *_stop(desired, actual, since, now, grace_s),
             *_let_go(desired, actual),
         ),
         widen=(
@@ -154,17 +182,73 @@ def _later(old: Hold, new: Hold, now: int) -> bool:
     return old.start != new.start
 
 
-def _clear(
-    desired: Desired, actual: Actual, warned: Mapping[str, int], now: int, grace_s: int
+def _closed_until_empty(desired: Desired, actual: Actual) -> Desired:
+    """The same, but that nodes which pass from one account to another are closed until they are empty."""
+    allow, others = _holders(desired), _beside(desired, actual)
+    dirty = {
+        node
+        for name, jobs in excess(desired, actual).items()
+        for job in jobs
+        for node in job.nodes
+        if name not in allow.get(node, (name,)) and node not in others
+    }
+    if not dirty:
+        return desired
+    holds = {hold.name: hold for hold in desired.holds}
+    closed = holds.pop(CLOSED, Hold(name=CLOSED, accounts=(CLOSED,), nodes=(), end=FAR))
+    left = (
+        replace(hold, nodes=tuple(node for node in hold.nodes if hold.closes or node not in dirty))
+        for hold in holds.values()
+    )
+    closed = replace(closed, nodes=tuple(sorted({*closed.nodes, *dirty})))
+    return replace(desired, holds=(*(hold for hold in left if hold.nodes), closed))
+
+
+def _beside(desired: Desired, actual: Actual) -> set[str]:
+    """Nodes on which somebody runs who may."""
+    must = {job.id for jobs in excess(desired, actual).values() for job in jobs}
+    return {node for job in actual.jobs if job.id not in must for node in job.nodes}
+
+
+def _sweep(desired: Desired, actual: Actual, now: int) -> Iterator[Step]:
+    in_the_way = {n for jobs in excess(desired, actual).values() for job in jobs for n in job.nodes}
+    wanted: list[Sweep] = []
+    for hold in (one for one in _sorted_holds(desired) if one.closes):
+        if hold.start is None:
+            wanted += [Sweep(hold=hold.name, node=node) for node in hold.nodes if node in in_the_way]
+        elif hold.start - now <= SWEEP_AHEAD_S:
+            wanted += [Sweep(hold=hold.name, node=node) for node in hold.nodes]
+    there = {(one.hold, one.node) for one in actual.sweeps}
+    under_way = {one.node for one in actual.sweeps if _has_begun(one, actual)}
+    for one in wanted:
+        if (one.hold, one.node) not in there and not (one.hold == CLOSED and one.node in under_way):
+            known = actual.nodes.get(one.node)
+            yield Step(
+                kind=Kind.SWEEP, target=one.node, sweep=one, partition=known.partition if known else "",
+                why="what runs there makes room: warned, and requeued after its time of grace",
+            )  # fmt: skip
+    want = {(one.hold, one.node) for one in wanted}
+    for one in actual.sweeps:
+        if (one.hold, one.node) not in want and not (one.node in in_the_way and _has_begun(one, actual)):
+            yield Step(kind=Kind.UNSWEEP, target=one.node, sweep=one, why="nobody need make room there")
+
+
+def _has_begun(sweep: Sweep, actual: Actual) -> bool:
+    """Whether the hold in which a sweeper waits is in force, so that it sweeps now."""
+    hold = actual.holds.get(sweep.hold)
+    return hold is not None and hold.start is None
+
+
+def _stop(
+    desired: Desired, actual: Actual, since: Mapping[str, int], now: int, grace_s: int
 ) -> Iterator[Step]:
+    """Requeue what is in the way and isn't swept, or should have been swept long ago."""
+    swept = {node for hold in desired.holds if hold.closes and hold.start is None for node in hold.nodes}
     for name, jobs in sorted(excess(desired, actual).items()):
         for job in jobs:
-            told = warned.get(job.id)
-            if told is None:
-                why = f"{name} must give up its GPUs in {grace_s} s"
-                yield Step(kind=Kind.WARN, target=job.id, job=job, why=why)
-            elif now - told >= grace_s:
-                why = f"{name} must give up its GPUs, and time is up"
+            grace = grace_s + (LATE_S if set(job.nodes) & swept else 0)
+            if now - since.get(job.id, now) >= grace:
+                why = f"{name} must give up its GPUs, for {now - since.get(job.id, now)} s already"
                 yield Step(kind=Kind.STOP, target=job.id, job=job, why=why)
 
 
@@ -202,12 +286,18 @@ def _open(desired: Desired, actual: Actual, now: int) -> Iterator[Step]:
         if not old.closes:
             continue
         if new is None or not new.closes:
-            yield Step(kind=Kind.DROP_HOLD, target=name, hold=old, why="these nodes needn't be closed")
+            # a sweeper that is at work ends first
+            if not any(one.hold == name and one.node in _busy(actual) for one in actual.sweeps):
+                yield Step(kind=Kind.DROP_HOLD, target=name, hold=old, why="these nodes needn't be closed")
         elif set(old.nodes) - set(new.nodes):
             less = ", ".join(sorted(set(old.nodes) - set(new.nodes)))
             yield Step(kind=Kind.CHANGE_HOLD, target=name, hold=new, why=f"{less} needn't be closed")
         elif old.end != new.end and not _later(old, new, now):
             yield Step(kind=Kind.CHANGE_HOLD, target=name, hold=new, why="it ends otherwise")
+
+
+def _busy(actual: Actual) -> set[str]:
+    return {node for job in actual.jobs for node in job.nodes}
 
 
 def _take(desired: Desired, actual: Actual, now: int) -> Iterator[Step]:

@@ -12,7 +12,10 @@ PREFIX = "ot_"
 """Names that begin so are offtake's own; whatever else there is on a cluster is left alone."""
 
 CLOSED = PREFIX + "closed"
-"""The account of nodes that nobody may use: it has no GPUs and no users."""
+"""The account of nodes that nobody may use, and of the jobs that sweep others off them."""
+
+SWEEPER = PREFIX + "sweeper"
+"""The QOS of jobs that sweep others off closed nodes: nobody has it outside a hold that closes nodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +27,14 @@ class Qos:
         priority: higher goes first.
         preempts: names, sorted, of those whose jobs make room for these.
         grace_s: seconds from the warning of a job that makes room to its end.
+        in_holds_only: whether a job may have it only in a hold.
     """
 
     name: str
     priority: int
     preempts: tuple[str, ...]
     grace_s: int
+    in_holds_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,15 +112,32 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """A job that waits to take a node in a hold that closes it, and ends at once: what runs there makes room.
+
+    Attributes:
+        hold: by name.
+        node: by name.
+        job: its id; empty for one that isn't there yet.
+    """
+
+    hold: str
+    node: str
+    job: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """A node as a scheduler has it.
 
     Attributes:
         gpus: that it has.
+        partition: one that it is in; empty for the scheduler's own choice.
         out: why no job starts there, such as ``DRAIN: burnt``; empty where jobs do.
     """
 
     gpus: int
+    partition: str = ""
     out: str = ""
 
 
@@ -151,7 +173,8 @@ class Actual:
         qos: by name.
         holds: by name, those that are offtake's.
         foreign: nodes that others have reserved, by their reservation's name.
-        jobs: those that hold GPUs.
+        jobs: those that hold GPUs, but for sweepers.
+        sweeps: under way or waiting.
         nodes: by name.
     """
 
@@ -164,6 +187,7 @@ class Actual:
     parents: Mapping[str, str] = field(default_factory=dict)
     qos_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     qos: Mapping[str, Qos] = field(default_factory=dict)
+    sweeps: tuple[Sweep, ...] = ()
     nodes: Mapping[str, Node] = field(default_factory=dict)
 
 
@@ -171,7 +195,8 @@ class Kind(StrEnum):
     """What a step does."""
 
     LIMIT = "limit"
-    WARN = "warn"
+    SWEEP = "sweep"
+    UNSWEEP = "unsweep"
     STOP = "stop"
     DROP_HOLD = "drop_hold"
     CHANGE_HOLD = "change_hold"
@@ -195,7 +220,9 @@ class Step:
         account: for steps on accounts, as it should be.
         hold: for steps on holds, as it should be.
         qos: for steps on a QOS, as it should be.
-        job: for steps on jobs.
+        job: for `STOP`.
+        sweep: for steps on sweeps.
+        partition: for `SWEEP`, one that the node is in.
         user: for `ADD_USER`.
     """
 
@@ -206,6 +233,8 @@ class Step:
     hold: Hold | None = None
     qos: Qos | None = None
     job: Job | None = None
+    sweep: Sweep | None = None
+    partition: str = ""
     user: str = ""
 
 

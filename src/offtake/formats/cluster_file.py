@@ -57,8 +57,10 @@ class ClusterFile(Declared):
             nothing.
         conf: path of slurm.conf where the commands run; the system's own when left out.
         host: where the commands run, by ssh; here when left out.
-        grace_s: seconds between the warning of a job that must stop and its end.
+        grace_s: seconds that a job has to end by itself once it must make room.
         lag_s: how long ago the accounting must lie to be read.
+        operator: the user that offtake runs as where the commands run; it submits jobs that sweep others off
+            closed nodes.
         hold_nodes: whether nodes are reserved; otherwise only limits are set.
         pool: names of nodes.
         claim: who may submit.
@@ -69,6 +71,7 @@ class ClusterFile(Declared):
     host: str = ""
     grace_s: Annotated[int, Ge(0), Le(86_400)] = 60
     lag_s: Annotated[int, Ge(0), Le(86_400)] = 120
+    operator: str = "root"
     hold_nodes: bool = True
     pool: Annotated[tuple[PoolNodes, ...], MinLen(1)]
     claim: tuple[ClaimUsers, ...] = ()
@@ -108,6 +111,9 @@ def read_cluster(path: Path) -> ClusterFile:
 def _check(found: ClusterFile) -> list[Problem]:
     problems: list[Problem] = []
     seen: dict[str, str] = {}
+    if not NAME.fullmatch(found.operator):
+        message = f"{found.operator!r} is no user name"
+        problems.append(Problem(where="operator", code="bad_name", message=message))
     for i, pool in enumerate(found.pool):
         at = f"pool[{i}]"
         if pool.id in [other.id for other in found.pool[:i]]:

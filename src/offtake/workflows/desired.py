@@ -11,16 +11,14 @@ import numpy as np
 
 from offtake.base.outcome import Refused
 from offtake.claims.model import Claim, Firmness
-from offtake.enforcement.model import CLOSED, PREFIX, Account, Desired, Hold, Qos
+from offtake.enforcement.converge import FAR
+from offtake.enforcement.model import CLOSED, PREFIX, SWEEPER, Account, Desired, Hold, Qos
 from offtake.placement.model import NodeState
 from offtake.store.lake import Columns
 from offtake.workflows.allocate import precedence_of
 from offtake.workflows.book import OpenBook
 from offtake.workflows.place import given_up_later
 from offtake.workflows.view import claims_in, fleet_of
-
-FAR = 4_000_000_000
-"""When a hold ends that has no end of its own: October 2096, which every scheduler can write down."""
 
 GROUP = PREFIX + "of_"
 """How accounts above those of a holder's claims begin."""
@@ -39,6 +37,7 @@ class Wiring:
         grace_s: seconds between the warning of a job that must stop and its end.
         types: by pool, what the scheduler calls its GPUs; pools without a type have no limit on one.
         holds: whether nodes are held; otherwise only limits are set.
+        operator: the user as whom jobs are submitted that sweep others off closed nodes.
     """
 
     nodes: Mapping[str, tuple[str, ...]]
@@ -46,6 +45,7 @@ class Wiring:
     grace_s: int
     types: Mapping[str, str] = field(default_factory=dict)
     holds: bool = True
+    operator: str = "root"
 
 
 def account_name(claim: str) -> str:
@@ -93,7 +93,7 @@ def desired_state(book: OpenBook, wiring: Wiring, now: int) -> Desired | Refused
     closed = tuple(sorted(name for names in held.pop("", {}).values() for name in names))
     return Desired(
         qos=_qos(precedence_of(book.state), wiring.grace_s),
-        groups=(_closed_account(), *_groups(claims)),
+        groups=(_closed_account(wiring.operator), *_groups(claims)),
         accounts=tuple(_account(claim, held.get(claim.id, {}), size, wiring) for claim in claims),
         holds=(*_held(claims, held), *_closed(closed), *_given_up(book, wiring, now)) if wiring.holds else (),
         nodes=nodes,
@@ -111,21 +111,22 @@ def _named(
 
 
 def _qos(precedence: Sequence[Firmness], grace_s: int) -> tuple[Qos, ...]:
-    """One for each firmness, the last served first; jobs of one preempt those of all that come after it."""
-    names = [PREFIX + firmness for firmness in precedence]
-    return tuple(
-        Qos(
-            name=name,
-            priority=PRIORITY_STEP * (len(names) - i),
-            preempts=tuple(sorted(names[i + 1 :])),
-            grace_s=grace_s,
-        )
-        for i, name in reversed(list(enumerate(names)))
-    )
+    """One for each firmness, the last served first; jobs of one preempt those of all that come after it.
+
+    At the end the one that preempts all, which nobody has but in a hold that closes nodes.
+    """
+    names = [PREFIX + firmness for firmness in reversed(precedence)]
+    ranked = [
+        Qos(name=name, priority=PRIORITY_STEP * (i + 1), preempts=tuple(sorted(names[:i])), grace_s=grace_s)
+        for i, name in enumerate(names)
+    ]
+    top = PRIORITY_STEP * (len(names) + 1)
+    all_ = tuple(sorted(names))
+    return (*ranked, Qos(name=SWEEPER, priority=top, preempts=all_, grace_s=0, in_holds_only=True))
 
 
-def _closed_account() -> Account:
-    return Account(name=CLOSED, claim="", holder="", gpus=0)
+def _closed_account(operator: str) -> Account:
+    return Account(name=CLOSED, claim="", holder="", gpus=None, qos=SWEEPER, users=(operator,))
 
 
 def _groups(claims: Sequence[Claim]) -> Iterator[Account]:

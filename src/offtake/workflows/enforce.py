@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from offtake.base.outcome import Refused
-from offtake.base.time import DAY_S
-from offtake.enforcement.converge import steps
+from offtake.enforcement.converge import excess, steps
 from offtake.enforcement.drift import Ours, findings, lowered_by_hand, removed_by_hand, without
 from offtake.enforcement.model import Actual, Finding, Kind, Step, Steps
 from offtake.store.fact import Fact
@@ -96,12 +95,12 @@ class Compared:
     Attributes:
         steps: between the two.
         findings: what is others' to change.
-        running: jobs that hold GPUs.
+        in_the_way: ids of jobs that must stop.
     """
 
     steps: Steps
     findings: tuple[Finding, ...]
-    running: frozenset[str]
+    in_the_way: frozenset[str]
 
 
 def take_turn(
@@ -110,7 +109,7 @@ def take_turn(
     wiring: Wiring,
     clock: Callable[[], int],
     *,
-    warned: dict[str, int],
+    since: dict[str, int],
     dry_run: bool = False,
     set_back: bool = False,
 ) -> Turn:
@@ -121,7 +120,8 @@ def take_turn(
         scheduler: the cluster.
         wiring: how things are called there.
         clock: the present instant.
-        warned: when jobs were warned; this turn's are added, those that are gone removed.
+        since: when each job that is in the way was first seen there; this turn's are added, those that are
+            gone removed.
         set_back: also what somebody changed by hand.
         dry_run: only say what would be done to the cluster, as nodes were last assigned.
     """
@@ -132,15 +132,17 @@ def take_turn(
         placed = place(book, now)
         if isinstance(placed, Refused):
             return Turn(decided=decided, done=(), stopped=placed)
-    found = compare(book, scheduler, wiring, clock(), warned=warned, set_back=set_back)
+    found = compare(book, scheduler, wiring, clock(), since=since, set_back=set_back)
     if isinstance(found, Refused):
         return Turn(decided=decided, done=(), stopped=found)
     if dry_run:
         done = tuple(Done(step=step, answer=None) for step in found.steps.all)
         return Turn(decided=0, done=done, findings=found.findings)
-    for job in [one for one in warned if one not in found.running]:
-        del warned[job]
-    taken = tuple(_taken(book, scheduler, found.steps, clock, warned))
+    for job in [one for one in since if one not in found.in_the_way]:
+        del since[job]
+    for job in found.in_the_way:
+        since.setdefault(job, clock())
+    taken = tuple(_taken(book, scheduler, found.steps, clock))
     return Turn(decided=decided, done=taken, findings=(*found.findings, *_held_up(found.steps, taken)))
 
 
@@ -150,7 +152,7 @@ def compare(
     wiring: Wiring,
     now: int,
     *,
-    warned: Mapping[str, int],
+    since: Mapping[str, int],
     set_back: bool = False,
 ) -> Compared | Refused:
     """The steps from what the cluster enforces to what it should, and what is others' to change.
@@ -166,12 +168,11 @@ def compare(
     ours = set_last(book)
     lowered = {} if set_back else lowered_by_hand(desired, actual, ours)
     removed = {} if set_back else removed_by_hand(desired, actual, ours)
+    wanted = without(desired, removed)
     return Compared(
-        steps=steps(
-            without(desired, removed), actual, warned=warned, now=now, grace_s=wiring.grace_s, kept=lowered
-        ),
+        steps=steps(wanted, actual, since=since, now=now, grace_s=wiring.grace_s, kept=lowered),
         findings=findings(desired, actual, lowered, removed),
-        running=frozenset(job.id for job in actual.jobs),
+        in_the_way=frozenset(job.id for jobs in excess(wanted, actual).values() for job in jobs),
     )
 
 
@@ -183,19 +184,7 @@ def set_last(book: Book) -> Ours:
     )
 
 
-def warned_before(book: Book, now: int) -> dict[str, int]:
-    """When jobs were warned in the last day, so that a new process doesn't warn them anew."""
-    said = (item.body for item in book.kept("commanded").values())
-    return {
-        str(body["target"]): int(body["at"])
-        for body in said
-        if body["step"] == Kind.WARN and body["outcome"] == "done" and int(body["at"]) > now - DAY_S
-    }
-
-
-def _taken(
-    book: Book, scheduler: Scheduler, wanted: Steps, clock: Callable[[], int], warned: dict[str, int]
-) -> Iterator[Done]:
+def _taken(book: Book, scheduler: Scheduler, wanted: Steps, clock: Callable[[], int]) -> Iterator[Done]:
     """Take steps and record them as they are done.
 
     Nothing is given while something that should have been taken wasn't, and nothing more is tried once the
@@ -204,12 +193,9 @@ def _taken(
     for part in (wanted.narrow, wanted.widen):
         failed = False
         for batch in scheduler.apply(part) if part else ():
-            at = clock()
-            _record(book, batch, at)
+            _record(book, batch, clock())
             for step, answer in batch:
                 failed = failed or (answer.outcome != "done" and step.kind in NARROWS)
-                if step.kind is Kind.WARN and answer.outcome == "done":
-                    warned[step.target] = at
                 yield Done(step=step, answer=answer)
             if any(answer.outcome == "unreached" for _, answer in batch):
                 return
@@ -233,7 +219,7 @@ def _record(book: Book, batch: Sequence[tuple[Step, Answer]], now: int) -> None:
     facts = []
     for i, (step, answer) in enumerate(batch):
         body = {
-            "step": str(step.kind), "target": step.target, "why": step.why, "at": now,
+            "step": str(step.kind), "target": step.target, "why": step.why,
             "words": list(answer.argv), "outcome": str(answer.outcome), "said": answer.why,
             "limit_gpus": _limit_of(step), "nodes": _nodes_of(step),
         }  # fmt: skip

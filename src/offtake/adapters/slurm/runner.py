@@ -41,7 +41,7 @@ UNREACHED = re.compile(
     r"unable to contact slurm|connection refused|connection timed out|connect failure|connection reset"
     r"|socket timed out|protocol authentication error|munge (?:encode|decode) failed|no route to host"
     r"|problem (?:talking|connecting) to the database|zero bytes were transmitted"
-    r"|communication (?:connection|shutdown)"
+    r"|communication (?:connection|shutdown)|unexpected message received"
     r"|unable to (?:connect|resolve)|name or service not known|temporary failure in name resolution"
     r"|slurm backup controller in standby|lost connection|broken pipe",
     re.IGNORECASE,

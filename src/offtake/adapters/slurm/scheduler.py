@@ -21,13 +21,24 @@ from offtake.adapters.slurm.conversation import change, show
 from offtake.adapters.slurm.runner import Ran, Runner, time_text
 from offtake.adapters.slurm.settings import problems_of
 from offtake.base.outcome import Refused
-from offtake.enforcement.model import PREFIX, Account, Actual, Finding, Hold, Job, Kind, Node, Qos, Step
+from offtake.enforcement.model import (
+    CLOSED,
+    PREFIX,
+    SWEEPER,
+    Account,
+    Actual,
+    Finding,
+    Hold,
+    Job,
+    Kind,
+    Node,
+    Qos,
+    Step,
+    Sweep,
+)
 from offtake.metering.hostlist import expand_nodes
 from offtake.metering.sacct import parse_span
 from offtake.metering.tres import gpus_of, parse_tres
-
-SIGNAL = "USR1"
-"""What the script of a batch job gets when it must stop soon."""
 
 ROOT = "root"
 """The account above all others."""
@@ -37,9 +48,11 @@ _WIDTHS = {
     "NodeList": 4_096,
 }  # fmt: skip
 
+_SWEEP_WIDTHS = {"JobID": 40, "Name": 64, "Reservation": 256, "ReqNodes": 4_096}
+
 _TOLD = (
     ("show", "association", "format=account,user,parentname,grptres,qos"),
-    ("show", "qos", "format=name,priority,preempt,gracetime"),
+    ("show", "qos", "format=name,priority,preempt,gracetime,flags"),
 )
 
 
@@ -57,7 +70,8 @@ class SlurmScheduler:
         answers = show(self.runner, _TOLD)
         for words in (
             ["scontrol", "-o", "show", "reservation"],
-            ["squeue", "--noheader", "--states=RUNNING,SUSPENDED", f"--Format={_format()}"],
+            ["squeue", "--noheader", "--states=RUNNING,SUSPENDED", f"--Format={_format(_WIDTHS)}"],
+            ["squeue", "--noheader", f"--account={CLOSED}", f"--Format={_format(_SWEEP_WIDTHS)}"],
             ["scontrol", "-o", "show", "node"],
         ):
             answers.append(self.runner.run(words))
@@ -65,13 +79,13 @@ class SlurmScheduler:
             refused = ran.refusal()
             if refused is not None:
                 return refused
-        associations, qos, reservations, jobs, nodes = (ran.out for ran in answers)
+        associations, qos, reservations, jobs, sweeps, nodes = (ran.out for ran in answers)
         found = parse_associations(associations)
         holds, foreign = parse_holds(reservations)
         return Actual(
             limits=found.limits, types=found.types, users=found.users, parents=found.parents,
             qos_of=found.qos, qos=parse_qos(qos), holds=holds, foreign=foreign, jobs=parse_jobs(jobs),
-            nodes=parse_nodes_shown(nodes),
+            sweeps=parse_sweeps(sweeps), nodes=parse_nodes_shown(nodes),
         )  # fmt: skip
 
     def settings(self) -> tuple[Finding, ...] | Refused:
@@ -113,11 +127,12 @@ def words_of(step: Step) -> list[str]:
         return [
             "sacctmgr", "-i", *verb, f"Priority={step.qos.priority}",
             f"Preempt={','.join(step.qos.preempts)}", "PreemptMode=requeue", f"GraceTime={step.qos.grace_s}",
+            f"Flags={'RequiresReservation' if step.qos.in_holds_only else -1}",
         ]  # fmt: skip
     if step.hold is not None:
         return ["scontrol", *_words_of_hold(step.kind, step.hold)]
-    if step.kind is Kind.WARN:
-        return ["scancel", "--batch", f"--signal={SIGNAL}", step.target]
+    if step.sweep is not None:
+        return _words_of_sweep(step, step.sweep)
     if step.job is not None and not step.job.requeues:
         return ["scancel", step.target]
     return ["scontrol", "requeue", step.target]
@@ -135,6 +150,18 @@ def _words_of_account(step: Step, account: Account) -> list[str]:
     told = [f"Organization={_plain(account.holder)}", f"Description={_plain(account.claim)}"]
     limit = [f"GrpTRES={_tres(account)}"] if account.gpus is not None else []
     return ["add", "account", step.target, *above, *told, *limit, *qos]
+
+
+def _words_of_sweep(step: Step, sweep: Sweep) -> list[str]:
+    """A job that asks for a whole node and ends at once."""
+    if step.kind is Kind.UNSWEEP:
+        return ["scancel", sweep.job]
+    return [
+        "sbatch", "--parsable", f"--job-name={SWEEPER}", f"--account={CLOSED}", f"--qos={SWEEPER}",
+        f"--reservation={sweep.hold}", f"--nodelist={sweep.node}", "--nodes=1", "--exclusive", "--time=1",
+        *([f"--partition={step.partition}"] if step.partition else []), "--no-requeue",
+        "--output=/dev/null", "--chdir=/", "--wrap=true",
+    ]  # fmt: skip
 
 
 def _plain(text: str) -> str:
@@ -201,11 +228,12 @@ def parse_qos(text: str) -> dict[str, Qos]:
     """QOS by name, offtake's own."""
     found = {}
     for line in _rows(text):
-        name, priority, preempts, grace = line.split("|")
+        name, priority, preempts, grace, flags = line.split("|")
         if name.startswith(PREFIX):
             found[name] = Qos(
                 name=name, priority=int(priority or 0), preempts=_names(preempts),
                 grace_s=parse_span(grace) if grace else 0,
+                in_holds_only="RequiresReservation" in flags,
             )  # fmt: skip
     return found
 
@@ -231,15 +259,11 @@ def parse_holds(text: str) -> tuple[dict[str, Hold], dict[str, tuple[str, ...]]]
 
 
 def parse_jobs(text: str) -> tuple[Job, ...]:
-    """Jobs that hold GPUs."""
+    """Jobs that hold GPUs, but for sweepers."""
     found = []
-    for line in text.splitlines():
-        fields, at = {}, 0
-        for name, width in _WIDTHS.items():
-            fields[name] = line[at : at + width].strip()
-            at += width
+    for fields in _fields(text, _WIDTHS):
         gpus = gpus_of(parse_tres(fields["tres-alloc"]))
-        if gpus:
+        if gpus and fields["Account"] != CLOSED:
             found.append(
                 Job(
                     id=fields["JobArrayID"], account=fields["Account"], gpus=gpus,
@@ -248,6 +272,26 @@ def parse_jobs(text: str) -> tuple[Job, ...]:
                 )
             )  # fmt: skip
     return tuple(found)
+
+
+def parse_sweeps(text: str) -> tuple[Sweep, ...]:
+    """Sweepers that wait or are at work."""
+    return tuple(
+        Sweep(hold=fields["Reservation"], node=node, job=fields["JobID"])
+        for fields in _fields(text, _SWEEP_WIDTHS)
+        if fields["Name"] == SWEEPER
+        for node in expand_nodes(fields["ReqNodes"])
+    )
+
+
+def _fields(text: str, widths: Mapping[str, int]) -> Iterator[dict[str, str]]:
+    """Lines of a listing with columns of fixed widths."""
+    for line in text.splitlines():
+        fields, at = {}, 0
+        for name, width in widths.items():
+            fields[name] = line[at : at + width].strip()
+            at += width
+        yield fields
 
 
 def parse_nodes_shown(text: str) -> dict[str, Node]:
@@ -262,7 +306,8 @@ def parse_nodes_shown(text: str) -> dict[str, Node]:
         bad = [state for state in states if state in OUT]
         why = f"{'+'.join(bad)}: {reason[1].strip()}" if bad and reason else "+".join(bad)
         gpus = re.findall(r"gpu(?::[\w-]+)?:(\d+)", said.get("Gres", ""))
-        found[said["NodeName"]] = Node(gpus=sum(map(int, gpus)), out=why)
+        partition = said.get("Partitions", "").split(",")[0]
+        found[said["NodeName"]] = Node(gpus=sum(map(int, gpus)), partition=partition, out=why)
     return found
 
 
@@ -279,8 +324,8 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(sorted(name for name in text.split(",") if name and name != "(null)"))
 
 
-def _format() -> str:
-    return ",".join(f"{name}:{width}" for name, width in _WIDTHS.items())
+def _format(widths: Mapping[str, int]) -> str:
+    return ",".join(f"{name}:{width}" for name, width in widths.items())
 
 
 def _instant(text: str) -> int:
