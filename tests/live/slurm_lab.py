@@ -14,7 +14,7 @@ from offtake.adapters.slurm.runner import Runner
 from offtake.adapters.slurm.scheduler import SlurmScheduler
 from offtake.base.outcome import Refused
 from offtake.base.time import DAY_S, Interval
-from offtake.enforcement.model import Actual, Desired
+from offtake.enforcement.model import CLOSED, Actual, Desired
 from offtake.formats.folder import load_folder
 from offtake.workflows.apply import apply_folder
 from offtake.workflows.book import Book
@@ -226,6 +226,8 @@ def summed(lab: Lab, window: Interval) -> dict[str, int]:
     found: dict[str, int] = {}
     claims = {"ot_alpha_main": "alpha/main", "ot_beta_main": "beta/main", "ot_research": "research"}
     for row in csv.DictReader(ran.out.splitlines(), delimiter="|"):
+        if row["Account"] == CLOSED:
+            continue  # sweepers
         if row["Start"].isdigit() and "gres/gpu=" in row["AllocTRES"]:
             gpus = int(row["AllocTRES"].split("gres/gpu=")[1].split(",")[0])
             claim = claims[row["Account"]]

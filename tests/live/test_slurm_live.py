@@ -95,7 +95,8 @@ def test_leases_recall_give_back_and_invoice(lab: Lab) -> None:
         Refused,
     )
     lab.turn()
-    leaves = next(job for job in own if lab.node(job) == given_up)
+    (leaves,) = lab.since
+    assert leaves in own
     cluster.wait_for(lambda: cluster.state(leaves) == "PENDING", "own work makes room", 60)
     lab.clean()
     lab.settled()
@@ -113,7 +114,8 @@ def test_leases_recall_give_back_and_invoice(lab: Lab) -> None:
     cluster.run(["sacctmgr", "-i", "roll"])
     control = read_control(lab.runner, month.start, month.end)
     assert not isinstance(control, Refused)
-    assert {accounts_of(book)[account]: sum_ for account, sum_ in control.items()} == truth, (
+    known = accounts_of(book)
+    assert {known[account]: sum_ for account, sum_ in control.items() if account in known} == truth, (
         "Slurm's own sums; there was no resize and nothing was suspended"
     )
     invoices = {item.agreement: item.left for item in open_documents(book.state)}

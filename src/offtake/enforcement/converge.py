@@ -26,6 +26,7 @@ from offtake.enforcement.model import (
     Hold,
     Job,
     Kind,
+    Qos,
     Step,
     Steps,
     Sweep,
@@ -140,7 +141,9 @@ def _frame(desired: Desired, actual: Actual) -> Iterator[Step]:
     for qos in desired.qos:
         if qos.name not in actual.qos:
             yield Step(kind=Kind.MAKE_QOS, target=qos.name, qos=qos, why="no claim of this firmness had one")
-        elif actual.qos[qos.name] != qos:
+        elif _ranks(actual.qos[qos.name]) != _ranks(qos) or (
+            qos.in_holds_only and not actual.qos[qos.name].in_holds_only
+        ):
             yield Step(kind=Kind.SET_QOS, target=qos.name, qos=qos, why="it ranks otherwise")
     for one in (*desired.groups, *sorted(desired.accounts, key=lambda account: account.name)):
         if one.name not in actual.limits:
@@ -158,6 +161,11 @@ def _frame(desired: Desired, actual: Actual) -> Iterator[Step]:
                     kind=Kind.ADD_USER, target=one.name, account=one, user=user,
                     why=f"cluster.toml lets {user} submit for {one.claim}",
                 )  # fmt: skip
+
+
+def _ranks(qos: Qos) -> Qos:
+    """The same, wherever it may be used."""
+    return replace(qos, in_holds_only=False)
 
 
 def _close(desired: Desired, actual: Actual, now: int) -> Iterator[Step]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from offtake.base.outcome import Refused
+from offtake.enforcement.model import CLOSED
 from offtake.fleet.model import Outage
 from offtake.metering.hostlist import expand_nodes
 from offtake.metering.sacct import Accounting, Finding, Run, reading_of
@@ -88,7 +89,7 @@ def take_in(
     )
     if isinstance(done, Refused):
         return done
-    unknown = sorted({run.account for run in accounting.runs} - set(accounts))
+    unknown = sorted({run.account for run in accounting.runs} - {*accounts, CLOSED})
     return Metered(
         readings=len(rows),
         through=through,

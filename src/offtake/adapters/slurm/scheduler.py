@@ -127,7 +127,7 @@ def words_of(step: Step) -> list[str]:
         return [
             "sacctmgr", "-i", *verb, f"Priority={step.qos.priority}",
             f"Preempt={','.join(step.qos.preempts)}", "PreemptMode=requeue", f"GraceTime={step.qos.grace_s}",
-            f"Flags={'RequiresReservation' if step.qos.in_holds_only else -1}",
+            *(["Flags=RequiresReservation"] if step.qos.in_holds_only else []),
         ]  # fmt: skip
     if step.hold is not None:
         return ["scontrol", *_words_of_hold(step.kind, step.hold)]
