@@ -199,6 +199,9 @@ class KillsController:
     def settings(self) -> tuple[Finding, ...] | Refused:
         return self.scheduler.settings()
 
+    def command(self, step: Step) -> tuple[str, ...]:
+        return self.scheduler.command(step)
+
     def apply(self, wanted: Sequence[Step]) -> Iterator[Sequence[tuple[Step, Ran]]]:
         for batch in self.scheduler.apply(wanted):
             yield batch

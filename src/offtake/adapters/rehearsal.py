@@ -50,6 +50,10 @@ class SimulatedScheduler:
         """Nothing stands in the way."""
         return ()
 
+    def command(self, step: Step) -> tuple[str, ...]:
+        """What a step is."""
+        return (str(step.kind), step.target)
+
     def apply(self, wanted: Sequence[Step]) -> Iterator[Sequence[tuple[Step, Obeyed]]]:
         """Do steps in order, each as a batch of its own."""
         for step in wanted:
@@ -58,7 +62,7 @@ class SimulatedScheduler:
                 unfinished = self.path.with_suffix(".new")
                 unfinished.write_bytes(TypeAdapter(Actual).dump_json(self.actual, indent=1))
                 unfinished.replace(self.path)
-            yield ((step, Obeyed(argv=(str(step.kind), step.target))),)
+            yield ((step, Obeyed(argv=self.command(step))),)
 
 
 def after(actual: Actual, step: Step) -> Actual:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from rich.console import Console
 from offtake.adapters.rehearsal import SimulatedScheduler
 from offtake.adapters.slurm.accounting import OVERLAP_S, read_outages, read_runs
 from offtake.adapters.slurm.runner import Runner
-from offtake.adapters.slurm.scheduler import SlurmScheduler, words_of
+from offtake.adapters.slurm.scheduler import SlurmScheduler
 from offtake.base.outcome import Refused
 from offtake.base.time import format_instant
 from offtake.cli.capacity import length_of
@@ -46,6 +47,9 @@ class _Said:
 def add_to(app: typer.Typer) -> None:
     """Add this command to the root."""
     app.command()(live)
+    group = typer.Typer(help="What a cluster enforces, against what it should.", no_args_is_help=True)
+    group.command()(check)
+    app.add_typer(group, name="cluster")
 
 
 def live(
@@ -88,6 +92,44 @@ def live(
             time.sleep(pause)
     if isinstance(said.metered, Refused) or said.turn.stopped is not None:
         raise typer.Exit(1)
+
+
+def check(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="An applied folder with cluster.toml.", show_default=False),
+    ],
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Set right what is offtake's, whoever changed it.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Compare a cluster with the plan: what differs, how to set it right, and what is in the way.
+
+    Also what of the scheduler's own settings stands in the way, such as tenants who could see each other.
+    Exit code 6 where anything is found that isn't repaired.
+    """
+    config = read_cluster(folder / CLUSTER)
+    scheduler = scheduler_of(config, folder)
+    with opened(folder) as book:
+        refuse_simulated(book, folder)
+        if repair:
+            book.hold()
+        turn = take_turn(
+            book, scheduler, wiring_of(config), wall_clock, since={}, dry_run=not repair, set_back=True
+        )
+        settings = scheduler.settings()
+    if isinstance(settings, Refused):
+        turn = replace(turn, stopped=turn.stopped or settings)
+    else:
+        turn = replace(turn, findings=(*settings, *turn.findings))
+    said = _Said(at=wall_clock(), turn=turn, metered=None)
+    emit(json_, _plain(said), partial(_draw, said=said))
+    if turn.stopped is not None:
+        raise typer.Exit(1)
+    left = [one for one in turn.done if one.answer is None or one.answer.outcome != "done"]
+    if left or turn.findings:
+        raise typer.Exit(6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +215,7 @@ def _step(one: Done) -> dict[str, Any]:
         "step": str(one.step.kind),
         "target": one.step.target,
         "why": one.step.why,
-        "words": words_of(one.step),
+        "words": list(one.command),
         "outcome": None if one.answer is None else str(one.answer.outcome),
         "said": None if one.answer is None else one.answer.why,
     }
@@ -194,7 +236,7 @@ def _draw(out: Console, said: _Said) -> None:
     out.print(f"{format_instant(said.at)}: {turn.decided} decisions, {len(turn.done)} steps")
     for one in turn.done:
         ended = "" if one.answer is None else f"  {one.answer.outcome}"
-        out.print(f"  {' '.join(words_of(one.step))}{ended}", soft_wrap=True)
+        out.print(f"  {shlex.join(one.command)}{ended}", soft_wrap=True)
         out.print(f"    {one.step.why}" + (f"; {one.answer.why}" if one.answer and one.answer.why else ""))
     for finding in turn.findings:
         out.print(f"  Look into it: {finding.sentence}")

@@ -155,12 +155,15 @@ def _frame(desired: Desired, actual: Actual) -> Iterator[Step]:
         ):
             why = "it has another account above it, or another QOS"
             yield Step(kind=Kind.SET_ACCOUNT, target=one.name, account=one, why=why)
-        for user in one.users:
-            if user not in actual.users.get(one.name, frozenset()):
-                yield Step(
-                    kind=Kind.ADD_USER, target=one.name, account=one, user=user,
-                    why=f"cluster.toml lets {user} submit for {one.claim}",
-                )  # fmt: skip
+    missing = [
+        (user, one)
+        for one in (*desired.groups, *desired.accounts)
+        for user in one.users
+        if user not in actual.users.get(one.name, frozenset())
+    ]
+    for user, one in sorted(missing, key=lambda pair: (pair[0], pair[1].name)):
+        why = f"cluster.toml lets {user} submit for {one.claim or 'offtake'}"
+        yield Step(kind=Kind.ADD_USER, target=one.name, account=one, user=user, why=why)
 
 
 def _ranks(qos: Qos) -> Qos:

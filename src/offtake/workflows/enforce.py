@@ -58,6 +58,10 @@ class Scheduler(Protocol):
         """What of the scheduler's own settings stands in the way."""
         ...
 
+    def command(self, step: Step) -> tuple[str, ...]:
+        """What a step is on this scheduler, for people to read."""
+        ...
+
     def apply(self, wanted: Sequence[Step]) -> Iterator[Sequence[tuple[Step, Answer]]]:
         """Do steps in order; each batch as it is done, with what became of each."""
         ...
@@ -65,9 +69,16 @@ class Scheduler(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """A step and what became of it; nothing became of it in a dry run."""
+    """A step and what became of it; nothing became of it in a dry run.
+
+    Attributes:
+        step: what.
+        command: how.
+        answer: what became of it.
+    """
 
     step: Step
+    command: tuple[str, ...]
     answer: Answer | None
 
 
@@ -136,7 +147,9 @@ def take_turn(
     if isinstance(found, Refused):
         return Turn(decided=decided, done=(), stopped=found)
     if dry_run:
-        done = tuple(Done(step=step, answer=None) for step in found.steps.all)
+        done = tuple(
+            Done(step=step, command=scheduler.command(step), answer=None) for step in found.steps.all
+        )
         return Turn(decided=0, done=done, findings=found.findings)
     for job in [one for one in since if one not in found.in_the_way]:
         del since[job]
@@ -196,7 +209,7 @@ def _taken(book: Book, scheduler: Scheduler, wanted: Steps, clock: Callable[[], 
             _record(book, batch, clock())
             for step, answer in batch:
                 failed = failed or (answer.outcome != "done" and step.kind in NARROWS)
-                yield Done(step=step, answer=answer)
+                yield Done(step=step, command=scheduler.command(step), answer=answer)
             if any(answer.outcome == "unreached" for _, answer in batch):
                 return
         if failed:

@@ -183,7 +183,8 @@ class Runner:
 
     def _told(self) -> dict[str, str]:
         """Variables that every command needs, on the host where it runs."""
-        told = {"LC_ALL": "C", "TZ": "UTC", "SLURM_TIME_FORMAT": "%s"}
+        # dumb: a command that reads lines repeats them as they are, without moving a cursor
+        told = {"LC_ALL": "C", "TZ": "UTC", "TERM": "dumb", "SLURM_TIME_FORMAT": "%s"}
         return told | ({"SLURM_CONF": self.conf} if self.conf else {})
 
     def _words(self, argv: Sequence[str]) -> list[str]:

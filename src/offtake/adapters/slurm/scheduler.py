@@ -92,16 +92,22 @@ class SlurmScheduler:
         """What of Slurm's own settings stands in the way of enforcing or metering."""
         return problems_of(self.runner)
 
+    def command(self, step: Step) -> tuple[str, ...]:
+        """What a step is, as one would type it."""
+        return tuple(words_of(step))
+
     def apply(self, wanted: Sequence[Step]) -> Iterator[Sequence[tuple[Step, Ran]]]:
         """Do steps in order; each batch as it is done, with what became of each.
 
-        What sacctmgr does goes into one call, but a QOS isn't known to what else is in its call.
+        What sacctmgr does goes into one call, but a QOS isn't known to what else is in its call; and what is
+        the same for several accounts into one of its commands.
         """
         for how, group in groupby(wanted, key=_batch_of):
             batch = tuple(group)
             if how:
-                words = [words_of(step)[2:] for step in batch]
-                yield tuple(zip(batch, change(self.runner, words), strict=True))
+                alike = [tuple(steps) for _, steps in groupby(batch, key=_alike)]
+                answers = change(self.runner, [_for_all(steps) for steps in alike])
+                yield tuple((step, ran) for steps, ran in zip(alike, answers, strict=True) for step in steps)
             else:
                 for step in batch:
                     yield ((step, self.runner.run(words_of(step))),)
@@ -112,6 +118,19 @@ def _batch_of(step: Step) -> str:
     if step.kind in (Kind.MAKE_QOS, Kind.SET_QOS):
         return step.target
     return "sacctmgr" if words_of(step)[0] == "sacctmgr" else ""
+
+
+def _alike(step: Step) -> tuple[str, ...]:
+    """A command without the account that it is about."""
+    return tuple(word for word in words_of(step) if word not in (step.target, f"account={step.target}"))
+
+
+def _for_all(steps: Sequence[Step]) -> list[str]:
+    """One command for the accounts of several that are alike."""
+    names = ",".join(step.target for step in steps)
+    first = steps[0].target
+    told = {first: names, f"account={first}": f"account={names}"}
+    return [told.get(word, word) for word in words_of(steps[0])[2:]]
 
 
 def words_of(step: Step) -> list[str]:
@@ -147,9 +166,9 @@ def _words_of_account(step: Step, account: Account) -> list[str]:
         return ["modify", "account", step.target, "set", f"GrpTRES={_tres(account)}"]
     if step.kind is Kind.SET_ACCOUNT:
         return ["modify", "account", step.target, "set", *above, *qos]
-    told = [f"Organization={_plain(account.holder)}", f"Description={_plain(account.claim)}"]
+    told = f"Organization={_plain(account.holder)}"
     limit = [f"GrpTRES={_tres(account)}"] if account.gpus is not None else []
-    return ["add", "account", step.target, *above, *told, *limit, *qos]
+    return ["add", "account", step.target, *above, told, "Description=offtake", *limit, *qos]
 
 
 def _words_of_sweep(step: Step, sweep: Sweep) -> list[str]:
