@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from offtake.base.errors import BadInput
-from offtake.metering.sacct import COLUMNS, Accounting, Run, parse_sacct, parse_span
+from offtake.metering.sacct import COLUMNS, Accounting, Run, parse_sacct, parse_span, parts_of
 from offtake.metering.slurm_records import (
     idle_gpu_seconds,
     parse_control,
@@ -162,3 +168,47 @@ def test_runaways_are_named() -> None:
         f"31|sbatch|gpu|c|RUNNING|{T}|{T}|Unknown\n\nWould you like to fix these runaway jobs?\n(N/y): \n"
     )
     assert parse_runaways(text) == ("31",)
+
+
+def held(parts: Iterable[dict[str, Any]]) -> dict[str, tuple[int, int]]:
+    """Spans by name: a name is taken in once, the first time that it is read."""
+    found: dict[str, tuple[int, int]] = {}
+    for part in parts:
+        found.setdefault(part["id"], (part["start"], part["end"]))
+    return found
+
+
+@given(
+    st.integers(0, 400),
+    st.integers(1, 1_000),
+    st.lists(st.integers(1, 1_500), max_size=4, unique=True).map(sorted),
+    st.lists(st.integers(0, 1_600), max_size=6).map(sorted),
+)
+def test_any_windows_give_the_same_time_as_one_reading_at_the_end(
+    start: int, length: int, borders: list[int], windows: list[int]
+) -> None:
+    (run,) = parsed(row(1, Submit=T, Start=T, End=T + 1)).runs
+    end = start + length
+    run = replace(run, start=start, end=end)
+    read: list[dict[str, Any]] = []
+    for through in windows:
+        if start >= through:
+            continue
+        now = run if end <= through else replace(run, end=None)
+        read += parts_of(now, "x", borders, through)
+        month = max((border for border in borders if border <= through), default=0)
+        known = [min(last, month) - begin for begin, last in held(read).values() if begin < month]
+        assert sum(known) == max(0, min(end, month) - start), "a month has its own when it closes"
+    read += parts_of(run, "x", borders, 2_000)
+    spans = sorted(held(read).values())
+    assert (spans[0][0], spans[-1][1]) == (start, end)
+    assert all(a[1] == b[0] for a, b in pairwise(spans)), "no gap, and nothing twice"
+    assert len(spans) == 1 + sum(start < border < end for border in borders)
+
+
+def test_an_end_that_turns_out_to_be_earlier_isn_t_billed_twice() -> None:
+    (run,) = parsed(row(1, Submit=T, Start=T, End=T + 50)).runs
+    first = parts_of(replace(run, end=None), "x", [T + 100], T + 120)
+    assert held([*first, *parts_of(run, "x", [T + 100], T + 200)]) == {"1": (T, T + 100)}, (
+        "the first reading counts; the other is a conflict"
+    )

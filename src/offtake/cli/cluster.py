@@ -14,20 +14,23 @@ import typer
 from rich.console import Console
 
 from offtake.adapters.rehearsal import SimulatedScheduler
-from offtake.adapters.slurm.accounting import OVERLAP_S, read_outages, read_runs
+from offtake.adapters.slurm.accounting import OVERLAP_S, read_outages
 from offtake.adapters.slurm.runner import Runner
 from offtake.adapters.slurm.scheduler import SlurmScheduler
 from offtake.base.outcome import Refused
 from offtake.base.time import format_instant
+from offtake.cli import cluster_meter
 from offtake.cli.capacity import length_of
 from offtake.cli.live import refuse_simulated
 from offtake.cli.options import Json, opened, wall_clock
 from offtake.cli.show import emit
+from offtake.enforcement.model import Finding
 from offtake.formats.cluster_file import ClusterFile, read_cluster
 from offtake.workflows.book import Book
-from offtake.workflows.desired import Wiring, accounts_of
+from offtake.workflows.control_cluster import control_daily
+from offtake.workflows.desired import Wiring
 from offtake.workflows.enforce import Done, Scheduler, Turn, take_turn
-from offtake.workflows.read_cluster import Metered, first_position, note_outages, take_in
+from offtake.workflows.read_cluster import Metered, first_position, meter_turn, note_outages
 
 CLUSTER = "cluster.toml"
 
@@ -44,11 +47,20 @@ class _Said:
     metered: Metered | Refused | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Metering:
+    """What was taken in, and what of it doesn't agree with the cluster's own sums."""
+
+    metered: Metered | Refused | None
+    findings: tuple[Finding, ...] = ()
+
+
 def add_to(app: typer.Typer) -> None:
     """Add this command to the root."""
     app.command()(live)
     group = typer.Typer(help="What a cluster enforces, against what it should.", no_args_is_help=True)
     group.command()(check)
+    cluster_meter.add_to(group)
     app.add_typer(group, name="cluster")
 
 
@@ -167,10 +179,11 @@ def _turn(book: Book, config: ClusterFile, scheduler: Scheduler, since: dict[str
         )  # fmt: skip
     if down is not None and turn.stopped is None:
         turn = replace(turn, stopped=down)
-    metered: Metered | Refused | None = None
+    metering = _Metering(metered=None)
     if slurm is not None and not how.dry_run:
-        metered = _meter(book, slurm, config)
-    return _Said(at=wall_clock(), turn=turn, metered=metered)
+        metering = _meter(book, slurm, config, how)
+    turn = replace(turn, findings=(*turn.findings, *metering.findings))
+    return _Said(at=wall_clock(), turn=turn, metered=metering.metered)
 
 
 def _down(book: Book, runner: Runner, config: ClusterFile) -> Refused | None:
@@ -182,19 +195,16 @@ def _down(book: Book, runner: Runner, config: ClusterFile) -> Refused | None:
     return next(iter(note_outages(book, found, config.nodes, wall_clock())), None)
 
 
-def _meter(book: Book, runner: Runner, config: ClusterFile) -> Metered | Refused | None:
-    """Take in what ended since the last time; None where that is nothing yet."""
-    read = read_runs(runner, first_position(book), wall_clock(), lag_s=config.lag_s)
-    if isinstance(read, Refused):
-        return None if read.code == "nothing_new" else read
-    return take_in(
-        book,
-        read.accounting,
-        through=read.through,
-        accounts=accounts_of(book),
-        nodes=config.nodes,
-        now=wall_clock(),
-    )
+def _meter(book: Book, runner: Runner, config: ClusterFile, how: _How) -> _Metering:
+    """Take in what ended, and hold the days that are complete against the cluster's own sums."""
+    every_s = 0 if how.meter_only else config.meter_every_s
+    metered = meter_turn(book, runner, config.nodes, wall_clock(), lag_s=config.lag_s, every_s=every_s)
+    if not isinstance(metered, Metered):
+        return _Metering(metered=metered)
+    found = control_daily(book, runner, wall_clock())
+    if isinstance(found, Refused):
+        found = (Finding(code=found.code, sentence=f"sums weren't compared: {found.sentence}"),)
+    return _Metering(metered=metered, findings=found)
 
 
 def _plain(said: _Said) -> dict[str, Any]:

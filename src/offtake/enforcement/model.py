@@ -132,11 +132,13 @@ class Node:
 
     Attributes:
         gpus: that it has.
+        cpus: that it has.
         partition: one that it is in; empty for the scheduler's own choice.
         out: why no job starts there, such as ``DRAIN: burnt``; empty where jobs do.
     """
 
     gpus: int
+    cpus: int = 0
     partition: str = ""
     out: str = ""
 

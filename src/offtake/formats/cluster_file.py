@@ -59,6 +59,7 @@ class ClusterFile(Declared):
         host: where the commands run, by ssh; here when left out.
         grace_s: seconds that a job has to end by itself once it must make room.
         lag_s: how long ago the accounting must lie to be read.
+        meter_every_s: how often the accounting is read: each time is a fact of the book.
         operator: the user that offtake runs as where the commands run; it submits jobs that sweep others off
             closed nodes.
         hold_nodes: whether nodes are reserved; otherwise only limits are set.
@@ -71,6 +72,7 @@ class ClusterFile(Declared):
     host: str = ""
     grace_s: Annotated[int, Ge(0), Le(86_400)] = 60
     lag_s: Annotated[int, Ge(0), Le(86_400)] = 120
+    meter_every_s: Annotated[int, Ge(0), Le(86_400)] = 3_600
     operator: str = "root"
     hold_nodes: bool = True
     pool: Annotated[tuple[PoolNodes, ...], MinLen(1)]

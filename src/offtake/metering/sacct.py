@@ -21,8 +21,9 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from offtake.base.errors import BadInput, Problem
@@ -200,6 +201,32 @@ def reading_of(run: Run, subject: str) -> dict[str, Any]:
         "end": run.end,
         "value": run.gpus,
     }
+
+
+def parts_of(run: Run, subject: str, borders: Sequence[int], through: int) -> list[dict[str, Any]]:
+    """Readings of a run, cut where months end, so that each month has its own when it closes.
+
+    The first part has the run's own name, so that a run whose end turns out to be earlier after all conflicts
+    with what was read of it, and isn't billed twice.
+
+    Args:
+        run: that ended, or goes on.
+        subject: the claim that its GPUs are for.
+        borders: instants at which months end, rising.
+        through: all that ended before is known. Of a run that goes on, no part beyond the last border before
+            that is read yet.
+    """
+    cuts = [border for border in borders if run.start < border]
+    if run.end is not None:
+        ends = [*(cut for cut in cuts if cut < run.end), run.end]
+    else:
+        ends = [cut for cut in cuts if cut <= through]
+    return [
+        reading_of(
+            replace(run, start=start, end=end, index=f"{run.index}/{i}" if i > 1 else run.index), subject
+        )
+        for i, (start, end) in enumerate(pairwise([run.start, *ends]), start=1)
+    ]
 
 
 def parse_span(text: str) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from offtake.base.errors import BadInput, Problem
@@ -74,6 +74,10 @@ class ReservedTime:
     end: int
     cpus: int
     unused_s: Fraction
+
+    def within(self, start: int, end: int) -> ReservedTime:
+        """The same between two instants; `unused_s` stays that of the whole."""
+        return replace(self, start=max(self.start, start), end=max(self.start, start, min(self.end, end)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

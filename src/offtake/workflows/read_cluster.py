@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
+from offtake.adapters.slurm.accounting import LAG_S, read_runs
+from offtake.adapters.slurm.runner import Runner
+from offtake.base.errors import BadInput
+from offtake.base.months import months_in
 from offtake.base.outcome import Refused
+from offtake.base.time import Interval
 from offtake.enforcement.model import CLOSED
 from offtake.fleet.model import Outage
 from offtake.metering.hostlist import expand_nodes
-from offtake.metering.sacct import Accounting, Finding, Run, reading_of
+from offtake.metering.sacct import Accounting, Finding, Run, parts_of
 from offtake.metering.slurm_records import NodeOutage
 from offtake.store.usage import SCHEMA
 from offtake.workflows.book import Book
+from offtake.workflows.desired import accounts_of
 from offtake.workflows.nodes import record_nodes
 from offtake.workflows.place import FAILED, RESTORED
 from offtake.workflows.record import record_event
 from offtake.workflows.usage import ingest
-from offtake.workflows.view import fleet_of
+from offtake.workflows.view import fleet_of, operator_zone, signed_agreement
 
 DOWN = ("DOWN", "FAIL")
 """States of a node that is out of order, in Slurm's words."""
@@ -33,9 +40,9 @@ class Metered:
     """What was taken in.
 
     Attributes:
-        readings: runs that ended, known before or not.
+        readings: runs that ended, and parts up to a month's end of runs that go on; known before or not.
         through: everything that ended before is in.
-        unfinished: jobs that run on; they are read once they have ended.
+        unfinished: jobs that run on; what they use is read once they or the month have ended.
         unknown: accounts with GPU time that no claim has; their jobs aren't read.
         findings: rows that can't be trusted, and aren't billed.
     """
@@ -51,6 +58,41 @@ def first_position(book: Book) -> int:
     """Up to when the accounting has been read; at first, when the book was opened."""
     meter = book.state.body("meter", SOURCE)
     return int((meter or {"through": (book.state.body("book", "book") or {})["opened_at"]})["through"])
+
+
+def meter_turn(
+    book: Book,
+    runner: Runner,
+    nodes: Mapping[str, tuple[str, ...]],
+    now: int,
+    *,
+    lag_s: int = LAG_S,
+    every_s: int = 0,
+) -> Metered | Refused | None:
+    """Take in what ended since the last time; None where it isn't time yet.
+
+    Args:
+        book: written to.
+        runner: of the cluster.
+        nodes: by pool, names of its nodes.
+        now: the present instant.
+        lag_s: how long ago the accounting must lie to be read.
+        every_s: how long the accounting must be to be read: each time is a fact.
+
+    Refusals: those of `read_runs` and `take_in`, and `unreadable` for rows that can't be understood.
+    """
+    position = first_position(book)
+    if now - lag_s - position < max(every_s, 1):
+        return None
+    try:
+        read = read_runs(runner, position, now, lag_s=lag_s)
+    except BadInput as error:
+        return Refused(code="unreadable", sentence=f"Slurm's accounting can't be understood: {error}")
+    if isinstance(read, Refused):
+        return read
+    return take_in(
+        book, read.accounting, through=read.through, accounts=accounts_of(book), nodes=nodes, now=now
+    )
 
 
 def take_in(
@@ -76,9 +118,10 @@ def take_in(
     """
     pool_of = {name: pool for pool, names in nodes.items() for name in names}
     rows = [
-        {**reading_of(run, accounts[run.account]), "pool": _pool(run, pool_of)}
-        for run in accounting.runs
+        {**part, "pool": _pool(run, pool_of)}
+        for run in (*accounting.runs, *accounting.unfinished)
         if run.account in accounts
+        for part in expected_parts(book, run, accounts[run.account], through)
     ]
     done = ingest(
         book,
@@ -139,6 +182,15 @@ def note_outages(
             if isinstance(noted, Refused) and noted.code not in ("failed_already", "not_failed"):
                 refused.append(noted)
     return tuple(refused)
+
+
+def expected_parts(book: Book, run: Run, claim: str, through: int) -> list[dict[str, Any]]:
+    """Readings of a run, cut where a month ends in the time zone in which its claim is billed."""
+    agreement = claim.rpartition("/")[0]
+    zone = signed_agreement(book.state, agreement).time_zone if agreement else operator_zone(book.state)
+    until = max(through, run.end or 0)
+    months = months_in(Interval(run.start, until), zone) if until > run.start else ()
+    return parts_of(run, claim, [month.interval(zone).end for month in months], through)
 
 
 def _pool(run: Run, pool_of: Mapping[str, str]) -> str:

@@ -272,6 +272,11 @@ def _commanded(state: State, fact: Fact, seq: int, change: Change) -> None:
         change.items["hold_set", str(fact.body["target"])] = {"nodes": nodes} if nodes else None
 
 
+def _reconciled(state: State, fact: Fact, seq: int, change: Change) -> None:
+    """Up to when a source has been held against its own sums."""
+    change.items["reconciled", str(fact.body["source"])] = {"through": int(fact.body["end"])}
+
+
 def _settled(state: State, fact: Fact, seq: int, change: Change) -> None:
     change.items["settled", fact.id] = fact.body
     agreement = str(fact.body["agreement"])
@@ -405,6 +410,7 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "node.sanitised": _node_event,
     "nodes.assigned": _assigned,
     "cluster.commanded": _commanded,
+    "usage.reconciled": _reconciled,
     "delivery.tested": _item("tested"),
     "month.settled": _settled,
     "month.resettled": _resettled,

@@ -91,8 +91,13 @@ def read_runs(
             facts={"waiting": str(waiting)},
         )
     start = max(0, position - overlap_s)
-    listed = _asked(runner, sacct_words(start, through, steps=steps), lambda out: parse_sacct(out, "sacct"))
+    listed = ask_runs(runner, start, through, steps=steps)
     return listed if isinstance(listed, Refused) else Read(accounting=listed, start=start, through=through)
+
+
+def ask_runs(runner: Runner, start: int, end: int, *, steps: bool = False) -> Accounting | Refused:
+    """What ran between two instants, as the accounting has it now."""
+    return _asked(runner, sacct_words(start, end, steps=steps), lambda out: parse_sacct(out, "sacct"))
 
 
 def sacct_words(start: int, end: int, *, steps: bool = False) -> list[str]:

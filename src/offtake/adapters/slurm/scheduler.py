@@ -326,7 +326,9 @@ def parse_nodes_shown(text: str) -> dict[str, Node]:
         why = f"{'+'.join(bad)}: {reason[1].strip()}" if bad and reason else "+".join(bad)
         gpus = re.findall(r"gpu(?::[\w-]+)?:(\d+)", said.get("Gres", ""))
         partition = said.get("Partitions", "").split(",")[0]
-        found[said["NodeName"]] = Node(gpus=sum(map(int, gpus)), partition=partition, out=why)
+        found[said["NodeName"]] = Node(
+            gpus=sum(map(int, gpus)), cpus=int(said.get("CPUTot", "0")), partition=partition, out=why
+        )
     return found
 
 
