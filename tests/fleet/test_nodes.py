@@ -95,14 +95,20 @@ def test_without_a_topology_every_node_is_a_domain_and_the_pool_one_unit() -> No
     assert layout_of(odd, blocks_of(odd)).sizes() == (18, 36, 72), "a failure domain is whole units"
 
 
-def test_spares_are_in_no_plan_and_an_outage_takes_from_the_rest() -> None:
-    outage = Outage(id="o", pool="p", start=0, end=None, gpus=10**6)
+@pytest.mark.parametrize(
+    ("gpus", "held_back", "out", "available"),
+    [(4, 8, 4, 51 * 4), (6, 8, 6, 51 * 4 - 2), (20, 0, 20, 49 * 4), (10**6, 0, 54 * 4, 0)],
+)
+def test_spares_are_in_no_plan_and_stand_in_for_whole_nodes_that_are_out(
+    gpus: int, held_back: int, out: int, available: int
+) -> None:
+    outage = Outage(id="o", pool="p", start=0, end=None, gpus=gpus)
     (capacity,) = pool_capacities(fleet(), outages=[outage])
     at = local_midnight(date(2026, 4, 1), "America/Chicago")
     assert capacity.nameplate.value_at(at) == 54 * 4
     cuts = {(cut.cause, cut.reason): cut.gpus.value_at(at) for cut in capacity.cuts}
-    assert cuts == {(Cause.DERATE, "spares"): 12, (Cause.OUTAGE, "o"): 54 * 4 - 12}
-    assert capacity.available.value_at(at) == 0
+    assert cuts == {(Cause.DERATE, "spares"): held_back, (Cause.OUTAGE, "o"): out}
+    assert capacity.available.value_at(at) == available
     (capacity,) = pool_capacities(fleet())
     assert capacity.available.value_at(at) == 51 * 4
     assert capacity.available.value_at(0) == 0

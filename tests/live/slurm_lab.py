@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -29,6 +29,7 @@ from tests.live.slurm_cluster import SlurmCluster
 BEGIN = int(datetime(2027, 1, 10, 12, tzinfo=UTC).timestamp())
 
 BEGIN_OF_DAY = BEGIN - BEGIN % DAY_S
+BEGIN_OF_MONTH = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp())
 
 OFFTAKE = """
 [operator]
@@ -238,17 +239,19 @@ def taken(lab: Lab, window: Interval, claims: Iterable[str]) -> dict[str, int]:
     return {claim: curve.integrate(window) for claim, curve in found.items()}
 
 
-def lab_of(cluster: SlurmCluster, folder: Path) -> Lab:
-    (folder / "agreements").mkdir()
-    (folder / "demand").mkdir()
-    files = {
-        "offtake.toml": OFFTAKE,
-        "fleet.toml": FLEET,
-        "demand/own.toml": DEMAND,
-        "agreements/alpha.toml": AGREEMENT.format(id="alpha", gpus=8, firmness="firm", more=""),
-        "agreements/beta.toml": AGREEMENT.format(id="beta", gpus=16, firmness="recallable", more=RECALL),
-    }
-    for name, text in files.items():
+RIVALS = {
+    "demand/own.toml": DEMAND,
+    "agreements/alpha.toml": AGREEMENT.format(id="alpha", gpus=8, firmness="firm", more=""),
+    "agreements/beta.toml": AGREEMENT.format(id="beta", gpus=16, firmness="recallable", more=RECALL),
+}
+
+
+def lab_of(
+    cluster: SlurmCluster, folder: Path, files: Mapping[str, str] = RIVALS, *, fleet: str = FLEET
+) -> Lab:
+    """A book of these files on a cluster."""
+    for name, text in {"offtake.toml": OFFTAKE, "fleet.toml": fleet, **files}.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     book = Book(folder / "book", create=True)
     apply_folder(book, load_folder(folder), cluster.now())

@@ -261,7 +261,8 @@ def test_a_month_closes_with_what_ran_in_it_and_agrees_with_slurm_s_own_sums(lab
     found = idle(book, lab.runner, later, lab.actual().nodes)
     assert not isinstance(found, Refused)
     assert {one.claim: (one.reserved, one.idle) for one in found} == {
-        "alpha/main": (8 * DAY_S, 0), "beta/main": (16 * DAY_S, 16 * DAY_S), "research": (8 * DAY_S, 8 * DAY_S),
+        "alpha/main": (8 * DAY_S, 0), "beta/main": (16 * DAY_S, 16 * DAY_S),
+        "research": (8 * DAY_S, 8 * DAY_S),
     }, "beta's and research's nodes stood idle the whole day"  # fmt: skip
 
 

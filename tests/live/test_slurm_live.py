@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -13,13 +15,23 @@ from offtake.base.months import month_of
 from offtake.base.outcome import Refused
 from offtake.base.time import DAY_S, format_instant
 from offtake.enforcement.model import Kind
+from offtake.metering.slurm_records import NodeOutage
 from offtake.workflows.desired import accounts_of
 from offtake.workflows.read_cluster import note_outages
 from offtake.workflows.record import record_event
 from offtake.workflows.tick import tick
 from offtake.workflows.view import open_documents
 from tests.live.slurm_cluster import SlurmCluster
-from tests.live.slurm_lab import BEGIN, BEGIN_OF_DAY, Lab, lab_of, summed, taken
+from tests.live.slurm_lab import (
+    AGREEMENT,
+    BEGIN,
+    BEGIN_OF_DAY,
+    FLEET,
+    Lab,
+    lab_of,
+    summed,
+    taken,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -149,3 +161,73 @@ def test_a_dead_node_is_an_outage_and_its_lease_gets_another(lab: Lab) -> None:
     (other,) = lab.actual().holds["ot_alpha_main"].nodes
     assert other != node
     assert lab.actual().limits["ot_alpha_main"] == 8
+
+
+FEE = """
+[monthly_fee]
+amount = 74_400
+first = "2027-01"
+last = "2027-12"
+
+[service_level]
+measure = "capacity"
+minimum_minutes = 5
+band = [{ below = 0.999, credit = 0.1 }]
+"""
+
+
+def test_nodes_die_under_a_firm_lease(slurm_clusters: Callable[..., SlurmCluster], tmp_path: Path) -> None:
+    """A spare stands in for the first at once and the job runs on; for the second there is a credit."""
+    cluster = slurm_clusters(nodes=3, at=BEGIN)
+    agreement = AGREEMENT.format(id="alpha", gpus=16, firmness="firm", more=FEE)
+    fleet = FLEET.replace("nodes = 4", "nodes = 3") + "\n[pool.topology]\nspares = 1\n"
+    lab = lab_of(cluster, tmp_path, {"agreements/alpha.toml": agreement}, fleet=fleet)
+    lab.settled()
+    first, second = lab.nodes["ot_alpha_main"]
+    (spare,) = lab.nodes["ot_closed"]
+    jobs = [lab.submit("ot_alpha_main") for _ in range(2)]
+    lab.runs(*jobs)
+    (job,) = [job for job in jobs if lab.node(job) == second]
+    dies(lab, second)
+    lab.turn()
+    lab.settled()
+    assert lab.nodes["ot_alpha_main"] == tuple(sorted((first, spare))), "no cleaning: nobody was on it"
+    assert lab.nodes["ot_closed"] == (second,)
+    lab.runs(job)
+    assert lab.node(job) == spare, "requeued by Slurm, and it runs on"
+    dies(lab, first)
+    lab.turn()
+    lab.settled()
+    assert (lab.nodes["ot_alpha_main"], lab.plan["ot_alpha_main"]) == ((spare,), 8)
+    cluster.jump(2 * DAY_S)
+    for node in (first, second):
+        cluster.start(node)
+        cluster.run(["scontrol", "update", f"nodename={node}", "state=resume"], check=False)
+    cluster.wait_for(lambda: all(one.end is not None for one in outages(lab)), "both work again")
+    lab.turn()
+    lab.settled()
+    cluster.run(["scancel", *jobs])
+    lab.ended()
+    month = month_of(BEGIN, "UTC").interval("UTC")
+    cluster.jump(month.end - cluster.now() + DAY_S)
+    lab.meter()
+    tick(lab.book, cluster.now())
+    metered = summed(lab, month)["alpha/main"]
+    (invoice,) = [item for item in open_documents(lab.book.state) if item.agreement == "alpha"]
+    fees = 7_440_000 + metered
+    assert invoice.left.minor == fees - round(Fraction(fees, 10)), "10 %, since 96.8 % were available"
+
+
+def dies(lab: Lab, node: str) -> None:
+    """A node goes down, and the book knows."""
+    lab.cluster.kill_node(node)
+    lab.cluster.run(["scontrol", "update", f"nodename={node}", "state=down", "reason=burnt"])
+    lab.cluster.wait_for(lambda: node in [one.node for one in outages(lab)], "the outage is known")
+
+
+def outages(lab: Lab) -> tuple[NodeOutage, ...]:
+    """Outages as Slurm has them, noted in the book."""
+    found = read_outages(lab.runner, BEGIN, lab.cluster.now())
+    assert not isinstance(found, Refused)
+    assert note_outages(lab.book, found, lab.wiring.nodes, lab.cluster.now()) == ()
+    return found

@@ -1,8 +1,9 @@
 """Nameplate to available, as curves, with the cause of every cut.
 
 Cuts apply in a fixed order so that no GPU is cut twice: power cap, then derates, then outages, each
-limited to what is left. A late delivery isn't a cut of nameplate: those GPUs aren't installed; it is
-reported beside the cuts because the plan counted on them.
+limited to what is left. A spare stands in for a whole node that is out, and isn't held back then. A late
+delivery isn't a cut of nameplate: those GPUs aren't installed; it is reported beside the cuts because the
+plan counted on them.
 """
 
 from __future__ import annotations
@@ -214,15 +215,20 @@ def _wanted_cuts(fleet: Fleet, pool: Pool, outages: Sequence[Outage]) -> list[tu
         for derate in fleet.derate
         if derate.pool == pool.id
     ]
-    spares = pool.topology.spares * pool.gpus_per_node
-    if spares:
-        derates.append((Cause.DERATE, "spares", Curve.constant(spares)))
-    broken = [
-        (Cause.OUTAGE, outage.id, _between(outage.start, outage.end, outage.gpus))
-        for outage in sorted(outages, key=lambda o: (o.start, o.id))
-        if outage.pool == pool.id
-    ]
+    own = sorted((o for o in outages if o.pool == pool.id), key=lambda o: (o.start, o.id))
+    if pool.topology.spares:
+        derates.append((Cause.DERATE, "spares", _idle_spares(pool, own)))
+    broken = [(Cause.OUTAGE, outage.id, _between(outage.start, outage.end, outage.gpus)) for outage in own]
     return derates + broken
+
+
+def _idle_spares(pool: Pool, outages: Sequence[Outage]) -> Curve:
+    """GPUs that are held back: those of spares, less one spare for each whole node that is out."""
+    size = pool.gpus_per_node
+    idle = Curve.constant(pool.topology.spares * size)
+    for outage in outages:
+        idle = idle - _between(outage.start, outage.end, outage.gpus // size * size)
+    return idle.clip(lo=0)
 
 
 def _after(last: date | None, zone: str) -> int | None:
