@@ -21,6 +21,7 @@ from offtake.base.outcome import Refused
 from offtake.base.time import format_instant
 from offtake.cli import cluster_meter
 from offtake.cli.capacity import length_of
+from offtake.cli.cluster_power import draw_power, plain_power, read_power
 from offtake.cli.live import refuse_simulated
 from offtake.cli.options import Json, opened, wall_clock
 from offtake.cli.show import emit
@@ -31,6 +32,7 @@ from offtake.workflows.control_cluster import control_daily
 from offtake.workflows.desired import Wiring
 from offtake.workflows.enforce import Done, Scheduler, Turn, take_turn
 from offtake.workflows.read_cluster import Metered, first_position, meter_turn, note_outages
+from offtake.workflows.read_power import PowerMetered
 
 CLUSTER = "cluster.toml"
 
@@ -45,6 +47,7 @@ class _Said:
     at: int
     turn: Turn
     metered: Metered | Refused | None
+    power: PowerMetered | Refused | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +101,13 @@ def live(
         since: dict[str, int] = {}
         while True:
             said = _turn(book, config, scheduler, since, how)
+            if not dry_run:
+                said = replace(said, power=read_power(book, config, folder, wall_clock()))
             emit(json_, _plain(said), partial(_draw, said=said))
             if once or dry_run:
                 break
             time.sleep(pause)
-    if isinstance(said.metered, Refused) or said.turn.stopped is not None:
+    if any(isinstance(one, Refused) for one in (said.turn.stopped, said.metered, said.power)):
         raise typer.Exit(1)
 
 
@@ -209,13 +214,14 @@ def _meter(book: Book, runner: Runner, config: ClusterFile, how: _How) -> _Meter
 
 def _plain(said: _Said) -> dict[str, Any]:
     turn, metered = said.turn, said.metered
-    stopped = turn.stopped or (metered if isinstance(metered, Refused) else None)
+    stopped = next((one for one in (turn.stopped, metered, said.power) if isinstance(one, Refused)), None)
     return {
         "at": format_instant(said.at),
         "decided": turn.decided,
         "steps": [_step(one) for one in turn.done],
         "findings": [{"code": one.code, "sentence": one.sentence} for one in turn.findings],
         "metered": None if metered is None or isinstance(metered, Refused) else _read(metered),
+        "power": plain_power(said.power),
         "stopped": None if stopped is None else {"code": stopped.code, "why": stopped.sentence},
     }
 
@@ -254,6 +260,7 @@ def _draw(out: Console, said: _Said) -> None:
         out.print(f"  {metered.readings} readings through {format_instant(metered.through)}")
         for found in metered.findings:
             out.print(f"  Not billed, look into it: {found.sentence}")
-    for refused in (turn.stopped, metered):
+    draw_power(out, said.power)
+    for refused in (turn.stopped, metered, said.power):
         if isinstance(refused, Refused):
             out.print(f"  Stopped: {refused.code}: {refused.sentence}")

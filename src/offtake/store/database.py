@@ -244,6 +244,25 @@ class Database:
             ).all()
         return [_recorded(row) for row in rows]
 
+    def facts_around(self, kind: str, start: int, end: int) -> list[Recorded]:
+        """Facts of a kind that were recorded from start to end, exclusive, and the last one before them."""
+        with self._errors():
+            first = (
+                sa.select(sa.func.max(FACT.c.seq))
+                .where(FACT.c.kind == kind, FACT.c.recorded_at <= start)
+                .scalar_subquery()
+            )
+            rows = self._connection.execute(
+                sa.select(FACT.c.seq, FACT.c.data, FACT.c.hash)
+                .where(
+                    FACT.c.kind == kind,
+                    FACT.c.seq >= sa.func.coalesce(first, 0),
+                    FACT.c.recorded_at < end,
+                )
+                .order_by(FACT.c.seq)
+            ).all()
+        return [_recorded(row) for row in rows]
+
     def fact_batches(self, size: int = 10_000) -> Iterator[list[Recorded]]:
         """The whole log in order, so many facts at a time."""
         after = 0

@@ -277,6 +277,13 @@ def _reconciled(state: State, fact: Fact, seq: int, change: Change) -> None:
     change.items["reconciled", str(fact.body["source"])] = {"through": int(fact.body["end"])}
 
 
+def _power(state: State, fact: Fact, seq: int, change: Change) -> None:
+    """Up to when a source's power and health were read, and what the next window goes on from."""
+    change.items["power", str(fact.body["source"])] = {
+        name: fact.body[name] for name in ("through", "left_mj", "silent", "faults", "instances")
+    }
+
+
 def _settled(state: State, fact: Fact, seq: int, change: Change) -> None:
     change.items["settled", fact.id] = fact.body
     agreement = str(fact.body["agreement"])
@@ -411,6 +418,7 @@ _PROJECTORS: Mapping[str, Callable[[State, Fact, int, Change], None]] = {
     "nodes.assigned": _assigned,
     "cluster.commanded": _commanded,
     "usage.reconciled": _reconciled,
+    "power.metered": _power,
     "delivery.tested": _item("tested"),
     "month.settled": _settled,
     "month.resettled": _resettled,
