@@ -51,13 +51,13 @@ bench: .venv/.ready-bench .venv/.ready-rivals
 	$(PIP) --editable '.[dev]'
 	@touch $@ .venv/.ready
 
-# Tests look at the report in a real browser, read the PDF back, and meter a real Slurm. Elsewhere than on Debian
-# as root, what is missing is named, and the tests that need it are skipped and listed at the end. The stamp
-# depends on this file, so that an old checkout looks again when the list grows. The tests start their own daemons
-# in folders of their own; at run level 1 the packages' scripts start none of the system's (invoke-rc.d), and where
+# Tests look at the report in a real browser, read the PDF back, and meter a real Slurm and a real Prometheus.
+# Elsewhere than on Debian as root, what is missing is named, and the tests that need it are skipped and listed at the
+# end. The stamp depends on this file, so that an old checkout looks again when the list grows. The tests start their
+# own daemons in folders of their own; at run level 1 the packages' scripts start none of the system's (invoke-rc.d), and where
 # systemd runs the units are switched off, but for those of a service that was there before.
 SYSTEM := chromium:chromium pdftotext:poppler-utils slurmctld:slurmctld slurmd:slurmd sacct:slurm-client \
-	slurmdbd:slurmdbd munged:munge mariadbd:mariadb-server faketime:faketime \
+	slurmdbd:slurmdbd munged:munge mariadbd:mariadb-server faketime:faketime prometheus:prometheus \
 	*/slurm-wlm/accounting_storage_mysql.so:slurm-wlm-mysql-plugin */slurm-wlm/select_cons_tres.so:slurm-wlm-basic-plugins
 
 .venv/.ready-system: Makefile | .venv/bin/python
@@ -71,7 +71,7 @@ SYSTEM := chromium:chromium pdftotext:poppler-utils slurmctld:slurmctld slurmd:s
 		apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
 			--no-install-recommends $$missing >/dev/null && touch $@ && \
 		if [ -d /run/systemd/system ]; then for p in $$missing; do case "$$p" in \
-			slurmctld|slurmd|slurmdbd|munge) systemctl disable --now "$$p";; \
+			slurmctld|slurmd|slurmdbd|munge|prometheus) systemctl disable --now "$$p";; \
 			mariadb-server) systemctl disable --now mariadb;; esac; done; fi; \
 	else echo "not installed, some tests will be skipped:$$missing" >&2; fi
 

@@ -296,7 +296,7 @@ def meter_energy(
         stretches = stretches_of(scraped, known, rules)
         since = window.start * 1000 if known is None else known.at
         _add(sums, _Where(gpu.node, held.get(gpu.node, Held()), cuts), stretches, window, since)
-        _note_missing(sums, gpu, scraped, known, stretches, window)
+        _note_missing(sums, gpu, scraped, known, stretches=stretches, window=window)
         _note_silent(sums, gpu, scraped, known, window, gap_ms=rules.gap_s * 1000, waits=gpu.node in down)
     return _summed(sums, cuts, left_mj)
 
@@ -323,7 +323,7 @@ def _add(sums: _Sums, where: _Where, stretches: Sequence[Stretch], window: Inter
             continue
         if not one.broken:
             for a, b, claim in where.held.parts(max(first, one.start), min(last, one.end)):
-                _share(sums, one, a, b, claim, where.cuts)
+                _share(sums, one, a, b, claim=claim, cuts=where.cuts)
         elif ends_here:
             _catch_up(sums, where, one, max(one.start, since))
 
@@ -333,10 +333,10 @@ def _catch_up(sums: _Sums, where: _Where, one: Stretch, start: int) -> None:
     claims = {claim for _, _, claim in where.held.parts(start, one.end)}
     code, claim = ("caught_up", claims.pop()) if len(claims) == 1 else ("changed_hands", OPERATOR)
     sums.told[code, where.node, start, one.end].append(one.within(start, one.end))
-    _share(sums, one, start, one.end, claim, where.cuts)
+    _share(sums, one, start, one.end, claim=claim, cuts=where.cuts)
 
 
-def _share(sums: _Sums, one: Stretch, start: int, end: int, claim: str, cuts: Sequence[int]) -> None:
+def _share(sums: _Sums, one: Stretch, start: int, end: int, *, claim: str, cuts: Sequence[int]) -> None:
     i = bisect_right(cuts, start // 1000)
     while start < end:
         until = min(end, cuts[i] * 1000) if i < len(cuts) else end
@@ -351,6 +351,7 @@ def _note_missing(
     gpu: Gpu,
     scraped: Scraped,
     known: Silent | None,
+    *,
     stretches: Sequence[Stretch],
     window: Interval,
 ) -> None:

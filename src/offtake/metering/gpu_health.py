@@ -45,8 +45,8 @@ FATAL_XIDS: Mapping[int, str] = {
     158: "fatal timeout",
 }
 """XIDs after which a GPU has to be reset, or its machine restarted, before it can be used: those whose
-immediate action in NVIDIA's catalogue is RESET_GPU or RESTART_BM, and 48, whose description says so. 155 isn't
-among them: links that were taken down on purpose cause it, too."""
+immediate action in NVIDIA's catalogue is RESET_GPU or RESTART_BM, and 48, whose description says so. 155
+isn't among them: links that were taken down on purpose cause it, too."""
 
 BLANK = 0x7FFFFFF0
 """DCGM's values from here on mean that there is none."""
@@ -268,8 +268,8 @@ def _cleared(gpu: Gpu, signs: Signs, fault: Fault, window: Interval) -> list[Fin
     if fault.restarted or "xid" not in fault.kinds or not past or past[-1]:
         return []
     sentence = (
-        f"{gpu.node} {gpu.uuid}: {fault.evidence} is gone from the gauge, but its energy counter didn't begin "
-        "anew: it counts as out of order until the GPU was restarted"
+        f"{gpu.node} {gpu.uuid}: {fault.evidence} is gone from the gauge, but its counter of energy didn't "
+        "begin anew: it counts as out of order until the GPU was restarted"
     )
     return [Finding(code="cleared_without_restart", node=gpu.node, sentence=sentence)]
 

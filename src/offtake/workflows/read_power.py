@@ -113,7 +113,7 @@ def power_turn(
         )  # fmt: skip
         if isinstance(read, Refused):
             return read
-        done = take_in_power(book, read, window, table, nodes, now)
+        done = take_in_power(book, read, window, table=table, nodes=nodes, now=now)
         if isinstance(done, Refused):
             return done
         found.append(done)
@@ -124,6 +124,7 @@ def take_in_power(
     book: Book,
     read: WindowOfGpus,
     window: Interval,
+    *,
     table: PrometheusTable,
     nodes: Mapping[str, tuple[str, ...]],
     now: int,
@@ -145,7 +146,7 @@ def take_in_power(
     called = names_of({*_labels(read), *(_host(one) for one in read.targets)}, names)
     read, known = _renamed(read, called), read
     instances = {**{n: i for n, i in position.instances.items() if n not in read.instances}, **read.instances}
-    health = _health(book, read, instances, window, position, table, nodes)
+    health = _health(book, read, instances, window, position=position, table=table, nodes=nodes)
     energy = meter_energy(
         read.gpus,
         window,
@@ -248,6 +249,7 @@ def _health(
     read: WindowOfGpus,
     instances: Mapping[str, tuple[str, ...]],
     window: Interval,
+    *,
     position: _Position,
     table: PrometheusTable,
     nodes: Mapping[str, tuple[str, ...]],
@@ -321,8 +323,9 @@ def _rows(
     pool_of = {name: pool for pool, names in nodes.items() for name in names}
     power = [
         {
-            "kind": str(ReadingKind.POWER), "source": SOURCE, "id": f"{row.agreement}/{row.start}/{window.end}",
-            "subject": row.agreement, "pool": "", "start": row.start, "end": row.end, "value": row.wh,
+            "kind": str(ReadingKind.POWER), "source": SOURCE,
+            "id": f"{row.agreement}/{row.start}/{window.end}", "subject": row.agreement, "pool": "",
+            "start": row.start, "end": row.end, "value": row.wh,
         }
         for row in energy.rows
         if row.agreement
@@ -330,8 +333,8 @@ def _rows(
     outages = [
         {
             "kind": str(ReadingKind.HEALTH), "source": SOURCE, "id": f"{one.node}/{one.start}",
-            "subject": f"{one.node}: {one.evidence}", "pool": pool_of[one.node], "start": one.start, "end": one.end,
-            "value": one.gpus,
+            "subject": f"{one.node}: {one.evidence}", "pool": pool_of[one.node],
+            "start": one.start, "end": one.end, "value": one.gpus,
         }
         for one in health.outings
     ]  # fmt: skip
