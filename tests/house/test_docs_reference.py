@@ -156,7 +156,7 @@ def test_the_eventful_book_has_nearly_every_kind(eventful_book: Book) -> None:
     second = {"agreement.amended", "demand.withdrawn", "agreement.trued_up", "month.resettled"}
     second |= {"event.proposed", "proposal.decided", "credit.issued", "series.published", "usage.ingested"}
     second |= {"statement.committed", "period.closed", "webhook.sent", "document.sent", "recall.planned"}
-    second |= {"cluster.commanded", "usage.reconciled"}
+    second |= {"cluster.commanded", "usage.reconciled", "power.metered"}
     assert set(KINDS) - kinds - second == set(BY_KIND) - {"notice.given", "recall.noticed"}
 
 

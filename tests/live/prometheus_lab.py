@@ -4,9 +4,9 @@
         exporter.gpus[0].counter += 3_600_000
         prometheus.wait_for_value('DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{gpu="0"}', 3_600_000)
 
-An `Exporter` serves what NVIDIA's DCGM exporter does, in its text format, for eight GPUs; `broken` makes scrapes
-fail. A `PrometheusServer` scrapes some twice a second; `backfilled` gives it samples of the past instead. Both end
-with their block, and Prometheus with the process that started it.
+An `Exporter` serves what NVIDIA's DCGM exporter does, in its text format, for eight GPUs; `broken` makes
+scrapes fail. A `PrometheusServer` scrapes some twice a second; `backfilled` gives it samples of the past
+instead. Both end with their block, and Prometheus with the process that started it.
 """
 
 from __future__ import annotations
@@ -171,7 +171,8 @@ class PrometheusServer:
         self.url = f"http://127.0.0.1:{port}"
         words = [
             "prometheus", f"--config.file={self._config}", f"--storage.tsdb.path={self._data}",
-            f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=100y", "--log.level=warn",
+            f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=100y",
+            "--log.level=warn",
         ]  # fmt: skip
         if shutil.which("setpriv"):
             words = ["setpriv", "--pdeathsig", "TERM", *words]
