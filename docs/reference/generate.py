@@ -28,7 +28,7 @@ from decimal import Decimal
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
@@ -204,6 +204,8 @@ def value_of(hint: Any) -> str:
     if get_origin(hint) is tuple:
         item = get_args(hint)[0]
         return f"list of tables `{_name(item)}`" if is_dataclass(item) else f"list: {value_of(item)}"
+    if get_origin(hint) is Literal:
+        return " · ".join(f'`"{value}"`' for value in get_args(hint))
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return " · ".join(f'`"{member.value}"`' for member in hint)
     words = {

@@ -35,7 +35,7 @@ STARTS = 3
 CONFIG = """
 global:
   scrape_interval: 500ms
-  scrape_timeout: 400ms
+  scrape_timeout: 500ms
 scrape_configs:
 """
 

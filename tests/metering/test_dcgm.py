@@ -119,6 +119,20 @@ def test_a_gap_is_named_in_each_hour_and_caught_up_when_the_gpu_is_back() -> Non
     assert third.mj == {"acme/main": 9 * WH_MJ}
 
 
+def test_a_gap_that_ends_as_a_window_does_is_that_windows() -> None:
+    scraped = {GPU: Scraped(counter=every(0, 6 * WH_MJ, 7 * WH_MJ, start=BEGIN + 3_000, step=600))}
+    first = metered(scraped)
+    second = metered(scraped, window=Interval(WINDOW.end, WINDOW.end + HOUR_S), silent=first.silent)
+    assert (first.mj, second.mj) == ({"acme/main": 6 * WH_MJ}, {"acme/main": WH_MJ})
+
+
+def test_a_node_changes_hands_at_the_second() -> None:
+    held = {"n1": Held((0, BEGIN + 30), ("acme/main", "other/main"))}
+    assert metered({GPU: Scraped(counter=every(0, 6_000))}, held=held).mj == {
+        "acme/main": 3_000, "other/main": 3_000,
+    }  # fmt: skip
+
+
 def test_what_was_drawn_while_a_silent_node_changed_hands_is_the_operators() -> None:
     held = {"n1": Held((0, BEGIN + 600), ("acme/main", "other/main"))}
     found = metered({GPU: Scraped(counter=every(0, 6 * WH_MJ, step=1_200))}, held=held)

@@ -158,7 +158,7 @@ def test_what_slurm_had_down_is_not_an_outage_twice(w: World) -> None:
     read = scraped("n000", start=BEGIN, end=BEGIN + HOUR_S, targets={"n000:9400": up})
     taken(w, read, BEGIN, BEGIN + HOUR_S)
     assert [(one["start"], one["end"], one["gpus"]) for one in bodies(w)[0]["outages"]] == [
-        (end, end + 600, 8)
+        (end, end + 540, 8)
     ]
 
 

@@ -2,7 +2,8 @@
 
 Each expression is asked twice, once for its value and once for `timestamp` of it: so a value has the
 instant at which it was scraped, and one that Prometheus only repeats (for up to five minutes) is seen to
-be old.
+be old. Faults are rare: of GPUs that show one, every scrape is read. A target counts as down only
+where every scrape since the last step failed.
 
 A GPU that is shared (MIG) shows its counter once for each share, and in Kubernetes once for each pod that
 had it: the largest counts.
@@ -43,9 +44,13 @@ class Asked:
     around_s: int = 240
     targets_around_s: int = 1_200
 
-    def by_gpu(self, metric: str, more: str = "") -> tuple[str, str]:
+    def selected(self, metric: str, more: str = "") -> str:
+        """A metric's series."""
+        return f"{metric}{{{', '.join(filter(None, (self.match, more)))}}}"
+
+    def by_gpu(self, metric: str) -> tuple[str, str]:
         """Expressions for the value and the instant of a metric, by GPU."""
-        selected = f"{metric}{{{', '.join(filter(None, (self.match, more)))}}}"
+        selected = self.selected(metric)
         by = f"max by ({self.label}, UUID)"
         return f"{by} ({selected})", f"{by} (timestamp({selected}))"
 
@@ -122,7 +127,7 @@ def _suspects(server: Prometheus, asked: Asked, window: Interval, least_xid: int
     span, end = f"{window.seconds + 2 * asked.around_s}s", window.end + asked.around_s
     found: set[str] = set()
     for metric, least in ((XID, least_xid), (ECC, 1), (REMAP, 1)):
-        selected = f"max_over_time({metric}{{{asked.match}}}[{span}])"
+        selected = f"max_over_time({asked.selected(metric)}[{span}])"
         answer = server.query(f"max by (UUID) ({selected}) >= {least}", end)
         if isinstance(answer, Refused):
             return answer
@@ -133,18 +138,24 @@ def _suspects(server: Prometheus, asked: Asked, window: Interval, least_xid: int
 def _signs(
     server: Prometheus, asked: Asked, window: Interval, uuids: Sequence[str]
 ) -> dict[Gpu, Signs] | Refused:
-    found: dict[Gpu, Signs] = {}
+    """Every scrape of some GPUs: between two steps one fault may hide another."""
+    found: dict[Gpu, dict[str, dict[int, int]]] = {}
+    span, end = f"{window.seconds + 2 * asked.around_s}s", window.end + asked.around_s
     for some in (uuids[i : i + UUIDS_AT_ONCE] for i in range(0, len(uuids), UUIDS_AT_ONCE)):
-        own: dict[str, dict[Gpu, Samples]] = {}
+        named = f'UUID=~"{"|".join(map(_literal, some))}"'
         for kind, metric in (("xid", XID), ("ecc", ECC), ("remap", REMAP)):
-            value, stamp = asked.by_gpu(metric, f'UUID=~"{"|".join(map(_literal, some))}"')
-            samples = _samples(server, asked, window, value, stamp, scale=1)
-            if isinstance(samples, Refused):
-                return samples
-            own[kind] = samples
-        for gpu in {gpu for samples in own.values() for gpu in samples}:
-            found[gpu] = Signs(**{kind: samples.get(gpu, ()) for kind, samples in own.items()})
-    return found
+            answer = server.samples(f"{asked.selected(metric, named)}[{span}]", end)
+            if isinstance(answer, Refused):
+                return answer
+            for series in answer:
+                gpu = Gpu(series.labels.get(asked.label, ""), series.labels["UUID"])
+                own = found.setdefault(gpu, {}).setdefault(kind, {})
+                for at, value in _whole(series.points, 1):
+                    own[at] = max(value, own.get(at, 0))
+    return {
+        gpu: Signs(**{kind: tuple(sorted(samples.items())) for kind, samples in own.items()})
+        for gpu, own in found.items()
+    }
 
 
 def _literal(uuid: str) -> str:
@@ -158,7 +169,7 @@ def _with_targets(
     """With the targets of nodes, and whether they could be scraped."""
     span, end = f"{window.seconds + 2 * asked.around_s}s", window.end + asked.around_s
     counts = " or ".join(
-        f"count by ({asked.label}, instance) (count_over_time({metric}{{{asked.match}}}[{span}]))"
+        f"count by ({asked.label}, instance) (count_over_time({asked.selected(metric)}[{span}]))"
         for metric in (ENERGY, POWER)
     )
     answer = server.query(counts, end)
@@ -169,10 +180,9 @@ def _with_targets(
         node = series.labels.get(asked.label, "")
         instances[node] = (*instances.get(node, ()), series.labels.get("instance", ""))
     around = replace(asked, around_s=asked.targets_around_s)
-    up = f"up{{{asked.match}}}"
-    values = _paired(
-        server, around, window, f"min by (instance) ({up})", f"min by (instance) (timestamp({up}))"
-    )
+    up = asked.selected("up")
+    worked = f"max by (instance) (max_over_time({up}[{asked.step_s}s]))"
+    values = _paired(server, around, window, worked, f"max by (instance) (timestamp({up}))")
     if isinstance(values, Refused):
         return values
     targets = {labels.get("instance", ""): _whole(points, 1) for labels, points in values}

@@ -63,6 +63,14 @@ class Prometheus:
         data = self._asked("query", {"query": expression, "time": str(at)}, "vector")
         return data if isinstance(data, Refused) else tuple(_series(one, [one["value"]]) for one in data)
 
+    def samples(self, selector: str, at: int) -> tuple[Series, ...] | Refused:
+        """Every sample of a range selector such as ``m[1h]``, as it was scraped, up to an instant.
+
+        Refusals: those of `_asked`.
+        """
+        data = self._asked("query", {"query": selector, "time": str(at)}, "matrix")
+        return data if isinstance(data, Refused) else tuple(_series(one, one["values"]) for one in data)
+
     def query_range(self, expression: str, start: int, end: int, step_s: int) -> tuple[Series, ...] | Refused:
         """An expression from start to end, both inclusive, every so many seconds.
 

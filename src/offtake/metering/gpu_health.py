@@ -10,7 +10,7 @@ over. The rules:
   nothing of what was wrong. A gauge that was only cleared, as by a restart of the exporter, is named. A
   GPU without a counter can't show a restart: there a gauge that is back at nothing is enough.
 - A node is out of order while its target can't be scraped (`up` is 0) for longer than a given time, from
-  the first failed scrape to the first that succeeds. Where there is no answer at all, nothing is said.
+  the first failed scrape to the last. Where there is no answer at all, nothing is said.
 - Parts of seconds are left out.
 
 Source: NVIDIA, "Analyzing Xid Errors with the Xid Catalog" (docs.nvidia.com/deploy/xid-errors). That the
@@ -277,14 +277,14 @@ def _cleared(gpu: Gpu, signs: Signs, fault: Fault, window: Interval) -> list[Fin
 def down_times(samples: Samples, least_s: int) -> list[tuple[int, int]]:
     """When a target was down for longer than some seconds, in milliseconds, the end exclusive.
 
-    From the first failed scrape to the first that succeeds, or to the last one that failed.
+    From the first failed scrape to the last before one that succeeds.
     """
     found, since, last = [], None, 0
     for at, value in samples:
         if not value:
             since, last = (at if since is None else since), at
         elif since is not None:
-            found.append((since, at))
+            found.append((since, last))
             since = None
     if since is not None:
         found.append((since, last))
