@@ -41,7 +41,8 @@ def test_every_command_of_the_program_is_called_in_these_tests() -> None:
         "tick", "verify", "whatif",
     }  # fmt: skip
     groups = {
-        "agreement", "deals", "import", "invoice", "ledger", "node", "quote", "recall", "statement", "usage",
+        "agreement", "cluster", "deals", "import", "invoice", "ledger", "node", "quote", "recall",
+        "statement", "usage",
     }  # fmt: skip
     assert {group.name for group in app.registered_groups} == groups
 
