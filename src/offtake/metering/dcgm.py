@@ -47,7 +47,7 @@ FORGET_S = 7 * DAY_S
 OPERATOR = ""
 """Who has the energy that is nobody's: the operator."""
 
-Samples = Sequence[tuple[int, int]]
+Samples = tuple[tuple[int, int], ...]
 """Milliseconds since the epoch, rising, and whole values."""
 
 FINDINGS = {
