@@ -48,6 +48,54 @@ def codes(turn: Turn) -> list[str]:
     return [one.code for one in turn.findings if one.code != "user_of_two_holders"]
 
 
+def test_a_month_closes_with_what_ran_in_it_and_agrees_with_slurm_s_own_sums(lab: Lab) -> None:
+    cluster, book = lab.cluster, lab.book
+    job = lab.submit("ot_alpha_main")
+    lab.runs(job)
+    month = month_of(BEGIN, "UTC").interval("UTC")
+    cluster.jump(month.end - cluster.now() - HOUR_S)
+    cluster.run(["scontrol", "suspend", job])
+    cluster.jump(600)
+    cluster.run(["scontrol", "resume", job])
+    cluster.jump(2 * HOUR_S)
+    assert lab.is_running(job)
+    lab.meter()
+    head = book.state.head
+    assert meter_turn(book, lab.runner, lab.wiring.nodes, cluster.now(), every_s=HOUR_S) is None
+    assert book.state.head == head, "a turn that has nothing to read is no fact"
+    tick(book, cluster.now())
+    (invoice,) = [item for item in open_documents(book.state) if item.agreement == "alpha"]
+    truth = summed(lab, Interval(BEGIN, month.end))
+    assert invoice.left.minor == truth["alpha/main"], "a cent for each GPU-second, and the job runs on"
+    assert taken(lab, month, truth) == {claim: gpu_s for claim, gpu_s in truth.items() if gpu_s}
+    cluster.run(["scancel", job])
+    lab.ended()
+    cluster.jump(2 * HOUR_S)
+    lab.meter()
+    tick(book, cluster.now())
+    assert [item.left for item in open_documents(book.state) if item.agreement == "alpha"] == [invoice.left]
+    cluster.run(["sacctmgr", "-i", "roll"])
+    first = BEGIN // HOUR_S * HOUR_S
+    hours = Interval(first, cluster.now() // HOUR_S * HOUR_S - HOUR_S)
+    lines = control(book, lab.runner, hours)
+    assert not isinstance(lines, Refused)
+    assert {line.claim: (line.booked, line.agrees) for line in lines} == {
+        claim: (gpu_s, True) for claim, gpu_s in summed(lab, hours).items() if gpu_s
+    }
+    assert control_daily(book, lab.runner, cluster.now()) == ()
+    assert book.state.body("reconciled", SOURCE) is not None
+    head = book.state.head
+    assert control_daily(book, lab.runner, cluster.now()) == ()
+    assert book.state.head == head, "a day is compared once"
+    later = Interval(month.end - DAY_S, month.end)
+    found = idle(book, lab.runner, later, lab.actual().nodes)
+    assert not isinstance(found, Refused)
+    assert {one.claim: (one.reserved, one.idle) for one in found} == {
+        "alpha/main": (8 * DAY_S, 0), "beta/main": (16 * DAY_S, 16 * DAY_S),
+        "research": (8 * DAY_S, 8 * DAY_S),
+    }, "beta's and research's nodes stood idle the whole day"  # fmt: skip
+
+
 def test_accounting_down_for_an_hour_of_cluster_time(lab: Lab) -> None:
     cluster = lab.cluster
     job = lab.submit("ot_alpha_main")
@@ -216,54 +264,6 @@ class KillsController:
             self.after -= 1
             if not self.after:
                 self.cluster.kill("slurmctld")
-
-
-def test_a_month_closes_with_what_ran_in_it_and_agrees_with_slurm_s_own_sums(lab: Lab) -> None:
-    cluster, book = lab.cluster, lab.book
-    job = lab.submit("ot_alpha_main")
-    lab.runs(job)
-    month = month_of(BEGIN, "UTC").interval("UTC")
-    cluster.jump(month.end - cluster.now() - HOUR_S)
-    cluster.run(["scontrol", "suspend", job])
-    cluster.jump(600)
-    cluster.run(["scontrol", "resume", job])
-    cluster.jump(2 * HOUR_S)
-    assert lab.is_running(job)
-    lab.meter()
-    head = book.state.head
-    assert meter_turn(book, lab.runner, lab.wiring.nodes, cluster.now(), every_s=HOUR_S) is None
-    assert book.state.head == head, "a turn that has nothing to read is no fact"
-    tick(book, cluster.now())
-    (invoice,) = [item for item in open_documents(book.state) if item.agreement == "alpha"]
-    truth = summed(lab, Interval(BEGIN, month.end))
-    assert invoice.left.minor == truth["alpha/main"], "a cent for each GPU-second, and the job runs on"
-    assert taken(lab, month, truth) == {claim: gpu_s for claim, gpu_s in truth.items() if gpu_s}
-    cluster.run(["scancel", job])
-    lab.ended()
-    cluster.jump(2 * HOUR_S)
-    lab.meter()
-    tick(book, cluster.now())
-    assert [item.left for item in open_documents(book.state) if item.agreement == "alpha"] == [invoice.left]
-    cluster.run(["sacctmgr", "-i", "roll"])
-    first = BEGIN // HOUR_S * HOUR_S
-    hours = Interval(first, cluster.now() // HOUR_S * HOUR_S - HOUR_S)
-    lines = control(book, lab.runner, hours)
-    assert not isinstance(lines, Refused)
-    assert {line.claim: (line.booked, line.agrees) for line in lines} == {
-        claim: (gpu_s, True) for claim, gpu_s in summed(lab, hours).items() if gpu_s
-    }
-    assert control_daily(book, lab.runner, cluster.now()) == ()
-    assert book.state.body("reconciled", SOURCE) is not None
-    head = book.state.head
-    assert control_daily(book, lab.runner, cluster.now()) == ()
-    assert book.state.head == head, "a day is compared once"
-    later = Interval(month.end - DAY_S, month.end)
-    found = idle(book, lab.runner, later, lab.actual().nodes)
-    assert not isinstance(found, Refused)
-    assert {one.claim: (one.reserved, one.idle) for one in found} == {
-        "alpha/main": (8 * DAY_S, 0), "beta/main": (16 * DAY_S, 16 * DAY_S),
-        "research": (8 * DAY_S, 8 * DAY_S),
-    }, "beta's and research's nodes stood idle the whole day"  # fmt: skip
 
 
 def test_a_reading_that_is_missing_is_found(lab: Lab) -> None:

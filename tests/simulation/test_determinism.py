@@ -39,7 +39,7 @@ def test_the_small_business_meets_a_fact_of_every_kind(tmp_path: Path) -> None:
     second |= {"event.proposed", "proposal.decided", "credit.issued", "series.published", "usage.ingested"}
     second |= {"node.failed", "node.restored", "node.sanitised", "nodes.assigned"}
     second |= {"statement.committed", "period.closed", "webhook.sent", "document.sent", "recall.planned"}
-    second |= {"cluster.commanded", "usage.reconciled"}
+    second |= {"cluster.commanded", "usage.reconciled", "power.metered"}
     assert set(KINDS) - set(kinds) - second <= set(BY_KIND) - {
         "notice.given",
         "election.made",

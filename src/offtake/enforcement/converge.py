@@ -319,9 +319,11 @@ def _take(desired: Desired, actual: Actual, now: int) -> Iterator[Step]:
         if hold.closes or not free:
             continue
         if old is None or old.closes or not set(old.nodes) & set(hold.nodes):
-            if old is None or not _in_use(old, actual):
-                why = f"only {', '.join(hold.accounts)} runs there"
-                yield Step(kind=Kind.MAKE_HOLD, target=hold.name, hold=hold, why=why)
+            # one that is in use can't be dropped and made anew, but moved
+            moves = old is not None and not old.closes and _in_use(old, actual)
+            kind = Kind.CHANGE_HOLD if moves else Kind.MAKE_HOLD
+            why = f"only {', '.join(hold.accounts)} runs there"
+            yield Step(kind=kind, target=hold.name, hold=hold, why=why)
         elif set(hold.nodes) - set(old.nodes):
             more = ", ".join(sorted(set(hold.nodes) - set(old.nodes)))
             yield Step(kind=Kind.CHANGE_HOLD, target=hold.name, hold=hold, why=f"it gets {more}")
