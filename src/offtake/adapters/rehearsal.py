@@ -7,11 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from offtake.enforcement.model import Actual, Finding, Kind, Step
+
+
+@cache
+def _adapter() -> TypeAdapter[Actual]:
+    return TypeAdapter(Actual)
+
 
 NOTHING = Actual(limits={}, users={}, holds={}, foreign={}, jobs=())
 
@@ -40,7 +47,7 @@ class SimulatedScheduler:
     def __post_init__(self) -> None:
         """Go on where the last process stopped."""
         if self.path is not None and self.path.exists():
-            self.actual = TypeAdapter(Actual).validate_json(self.path.read_bytes())
+            self.actual = _adapter().validate_json(self.path.read_bytes())
 
     def read(self) -> Actual:
         """What is so now."""
@@ -60,7 +67,7 @@ class SimulatedScheduler:
             self.actual = after(self.actual, step)
             if self.path is not None:
                 unfinished = self.path.with_suffix(".new")
-                unfinished.write_bytes(TypeAdapter(Actual).dump_json(self.actual, indent=1))
+                unfinished.write_bytes(_adapter().dump_json(self.actual, indent=1))
                 unfinished.replace(self.path)
             yield ((step, Obeyed(argv=self.command(step))),)
 

@@ -21,6 +21,7 @@ from offtake.base.outcome import Refused
 from offtake.base.time import format_instant
 from offtake.cli import cluster_meter
 from offtake.cli.capacity import length_of
+from offtake.cli.cluster_meter import CLUSTER, Folder, runner_of
 from offtake.cli.cluster_power import draw_power, plain_power, read_power
 from offtake.cli.live import refuse_simulated
 from offtake.cli.options import Json, opened, wall_clock
@@ -33,8 +34,6 @@ from offtake.workflows.desired import Wiring
 from offtake.workflows.enforce import Done, Scheduler, Turn, take_turn
 from offtake.workflows.read_cluster import Metered, first_position, meter_turn, note_outages
 from offtake.workflows.read_power import PowerMetered
-
-CLUSTER = "cluster.toml"
 
 REHEARSED = "cluster.simulated.json"
 """What a simulated cluster was told, beside cluster.toml."""
@@ -68,10 +67,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def live(
-    folder: Annotated[
-        Path,
-        typer.Argument(metavar="FOLDER", help="An applied folder with cluster.toml.", show_default=False),
-    ],
+    folder: Folder,
     every: Annotated[str, typer.Option("--every", help="Pause between turns, such as 60s or 5min.")] = "60s",
     once: Annotated[bool, typer.Option("--once", help="One turn, then stop.")] = False,
     dry_run: Annotated[
@@ -112,10 +108,7 @@ def live(
 
 
 def check(
-    folder: Annotated[
-        Path,
-        typer.Argument(metavar="FOLDER", help="An applied folder with cluster.toml.", show_default=False),
-    ],
+    folder: Folder,
     repair: Annotated[
         bool, typer.Option("--repair", help="Set right what is offtake's, whoever changed it.")
     ] = False,
@@ -162,7 +155,7 @@ def scheduler_of(config: ClusterFile, folder: Path) -> SlurmScheduler | Simulate
     """The cluster that cluster.toml names."""
     if config.backend == "simulated":
         return SimulatedScheduler(path=folder / REHEARSED)
-    return SlurmScheduler(Runner(host=config.host, conf=config.conf))
+    return SlurmScheduler(runner_of(config))
 
 
 def wiring_of(config: ClusterFile) -> Wiring:

@@ -16,7 +16,7 @@ from offtake.base.outcome import Refused
 from offtake.base.time import HOUR_S, Interval, format_instant, parse_instant
 from offtake.cli.options import Json, RefusedByRule, opened
 from offtake.cli.show import emit, table
-from offtake.formats.cluster_file import read_cluster
+from offtake.formats.cluster_file import ClusterFile, read_cluster
 from offtake.workflows.control_cluster import Idle, Line, control
 from offtake.workflows.control_cluster import idle as idle_in
 
@@ -30,6 +30,11 @@ Start = Annotated[
     typer.Option("--start", help="From this full hour, such as 2027-02-01T00:00:00Z.", show_default=False),
 ]
 End = Annotated[str, typer.Option("--end", help="To this full hour, exclusive.", show_default=False)]
+
+
+def runner_of(config: ClusterFile) -> Runner:
+    """Runs commands where cluster.toml says."""
+    return Runner(host=config.host, conf=config.conf)
 
 
 def add_to(group: typer.Typer) -> None:
@@ -46,7 +51,7 @@ def reconcile(folder: Folder, start: Start, end: End, json_: Json = False) -> No
     config = read_cluster(folder / CLUSTER)
     span = Interval(parse_instant(start), parse_instant(end))
     with opened(folder) as book:
-        found = control(book, Runner(host=config.host, conf=config.conf), span)
+        found = control(book, runner_of(config), span)
     if isinstance(found, Refused):
         raise RefusedByRule(found)
     emit(json_, _plain(span, found), partial(_draw, found=found))
@@ -57,7 +62,7 @@ def reconcile(folder: Folder, start: Start, end: End, json_: Json = False) -> No
 def idle(folder: Folder, start: Start, end: End, json_: Json = False) -> None:
     """GPU-hours that were reserved for each claim in a span, and that none of its jobs held."""
     config = read_cluster(folder / CLUSTER)
-    runner = Runner(host=config.host, conf=config.conf)
+    runner = runner_of(config)
     span = Interval(parse_instant(start), parse_instant(end))
     with opened(folder) as book:
         actual = SlurmScheduler(runner).read()

@@ -65,13 +65,14 @@ def steps(
         kept: accounts whose limit somebody lowered by hand (`drift.lowered_by_hand`), and that stay so.
     """
     desired = _closed_until_empty(desired, actual)
+    must = excess(desired, actual)
     return Steps(
         narrow=(
             *_lower(desired, actual),
             *_frame(desired, actual),
             *_close(desired, actual, now),
-            *_sweep(desired, actual, now),
-            *_stop(desired, actual, since, now, grace_s),
+            *_sweep(desired, actual, must, now),
+            *_stop(desired, must, since, now, grace_s),
             *_let_go(desired, actual),
         ),
         widen=(
@@ -89,7 +90,7 @@ def excess(desired: Desired, actual: Actual) -> dict[str, tuple[Job, ...]]:
     first those outside the nodes that it holds, then the youngest.
     """
     allowed = {one.name: one.gpus or 0 for one in desired.accounts}
-    allow = _holders(desired)
+    allow = {node: hold.accounts for node, hold in desired.held.items()}
     running: dict[str, list[Job]] = defaultdict(list)
     for job in actual.jobs:
         if job.account in allowed or job.account.startswith(PREFIX):
@@ -106,12 +107,6 @@ def excess(desired: Desired, actual: Actual) -> dict[str, tuple[Job, ...]]:
         if must:
             found[name] = tuple(must)
     return found
-
-
-def _holders(desired: Desired) -> dict[str, tuple[str, ...]]:
-    """Who may use each node that is held now; one that closes later changes nothing yet."""
-    present = sorted((hold for hold in desired.holds if hold.start is None), key=lambda one: one.closes)
-    return {node: hold.accounts for hold in present for node in hold.nodes}
 
 
 def _lower(desired: Desired, actual: Actual) -> Iterator[Step]:
@@ -195,13 +190,15 @@ def _later(old: Hold, new: Hold, now: int) -> bool:
 
 def _closed_until_empty(desired: Desired, actual: Actual) -> Desired:
     """The same, but that nodes which pass from one account to another are closed until they are empty."""
-    allow, others = _holders(desired), _beside(desired, actual)
+    must, held = excess(desired, actual), desired.held
+    ids = {job.id for jobs in must.values() for job in jobs}
+    beside = {node for job in actual.jobs if job.id not in ids for node in job.nodes}
     dirty = {
         node
-        for name, jobs in excess(desired, actual).items()
+        for name, jobs in must.items()
         for job in jobs
         for node in job.nodes
-        if name not in allow.get(node, (name,)) and node not in others
+        if node in held and name not in held[node].accounts and node not in beside
     }
     if not dirty:
         return desired
@@ -215,14 +212,8 @@ def _closed_until_empty(desired: Desired, actual: Actual) -> Desired:
     return replace(desired, holds=(*(hold for hold in left if hold.nodes), closed))
 
 
-def _beside(desired: Desired, actual: Actual) -> set[str]:
-    """Nodes on which somebody runs who may."""
-    must = {job.id for jobs in excess(desired, actual).values() for job in jobs}
-    return {node for job in actual.jobs if job.id not in must for node in job.nodes}
-
-
-def _sweep(desired: Desired, actual: Actual, now: int) -> Iterator[Step]:
-    in_the_way = {n for jobs in excess(desired, actual).values() for job in jobs for n in job.nodes}
+def _sweep(desired: Desired, actual: Actual, must: Mapping[str, tuple[Job, ...]], now: int) -> Iterator[Step]:
+    in_the_way = {node for jobs in must.values() for job in jobs for node in job.nodes}
     wanted: list[Sweep] = []
     for hold in (one for one in _sorted_holds(desired) if one.closes):
         if hold.start is None:
@@ -251,15 +242,15 @@ def _has_begun(sweep: Sweep, actual: Actual) -> bool:
 
 
 def _stop(
-    desired: Desired, actual: Actual, since: Mapping[str, int], now: int, grace_s: int
+    desired: Desired, must: Mapping[str, tuple[Job, ...]], since: Mapping[str, int], now: int, grace_s: int
 ) -> Iterator[Step]:
     """Requeue what is in the way and isn't swept, or should have been swept long ago."""
     swept = {node for hold in desired.holds if hold.closes and hold.start is None for node in hold.nodes}
-    for name, jobs in sorted(excess(desired, actual).items()):
+    for name, jobs in sorted(must.items()):
         for job in jobs:
-            grace = grace_s + (LATE_S if set(job.nodes) & swept else 0)
-            if now - since.get(job.id, now) >= grace:
-                why = f"{name} must give up its GPUs, for {now - since.get(job.id, now)} s already"
+            for_s = now - since.get(job.id, now)
+            if for_s >= grace_s + (LATE_S if set(job.nodes) & swept else 0):
+                why = f"{name} must give up its GPUs, for {for_s} s already"
                 yield Step(kind=Kind.STOP, target=job.id, job=job, why=why)
 
 
@@ -292,23 +283,20 @@ def _in_use(hold: Hold, actual: Actual) -> bool:
 def _open(desired: Desired, actual: Actual, now: int) -> Iterator[Step]:
     """Nodes that need no longer be closed."""
     wanted = {hold.name: hold for hold in desired.holds}
+    busy = {node for job in actual.jobs for node in job.nodes}
+    at_work = {one.hold for one in actual.sweeps if one.node in busy}
     for name, old in sorted(actual.holds.items()):
         new = wanted.get(name)
         if not old.closes:
             continue
         if new is None or not new.closes:
-            # a sweeper that is at work ends first
-            if not any(one.hold == name and one.node in _busy(actual) for one in actual.sweeps):
+            if name not in at_work:  # a sweeper that is at work ends first
                 yield Step(kind=Kind.DROP_HOLD, target=name, hold=old, why="these nodes needn't be closed")
         elif set(old.nodes) - set(new.nodes):
             less = ", ".join(sorted(set(old.nodes) - set(new.nodes)))
             yield Step(kind=Kind.CHANGE_HOLD, target=name, hold=new, why=f"{less} needn't be closed")
         elif old.end != new.end and not _later(old, new, now):
             yield Step(kind=Kind.CHANGE_HOLD, target=name, hold=new, why="it ends otherwise")
-
-
-def _busy(actual: Actual) -> set[str]:
-    return {node for job in actual.jobs for node in job.nodes}
 
 
 def _take(desired: Desired, actual: Actual, now: int) -> Iterator[Step]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from offtake.enforcement.model import PREFIX, Actual, Desired, Finding, Hold
+from offtake.enforcement.model import PREFIX, Actual, Desired, Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ def _by_hand(
 
 
 def _foreign(desired: Desired, actual: Actual) -> Iterator[Finding]:
-    wanted = _present(desired)
+    wanted = desired.held
     for name, nodes in sorted(actual.foreign.items()):
         taken = [node for node in nodes if node in wanted]
         if taken:
@@ -129,7 +129,7 @@ def _strangers(desired: Desired, actual: Actual) -> Iterator[Finding]:
 
 
 def _nodes(desired: Desired, actual: Actual) -> Iterator[Finding]:
-    used = _present(desired)
+    used = desired.held
     if not actual.nodes:
         return
     for name, gpus in sorted(desired.nodes.items()):
@@ -163,11 +163,6 @@ def _users(desired: Desired, actual: Actual) -> Iterator[Finding]:
                 code="user_of_two_holders",
                 sentence=f"user {user} may submit for {_listed(names)}, who may be rivals",
             )
-
-
-def _present(desired: Desired) -> dict[str, Hold]:
-    """The hold of each node that is held now."""
-    return {node: hold for hold in desired.holds if hold.start is None for node in hold.nodes}
 
 
 def _listed(names: Iterator[str] | set[str] | tuple[str, ...] | list[str]) -> str:

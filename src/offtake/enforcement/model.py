@@ -161,6 +161,15 @@ class Desired:
     groups: tuple[Account, ...] = ()
     nodes: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def held(self) -> dict[str, Hold]:
+        """The hold of each node that is held now: the one that closes it, if there is one.
+
+        One that closes later changes nothing yet.
+        """
+        present = sorted((hold for hold in self.holds if hold.start is None), key=lambda one: one.closes)
+        return {node: hold for hold in present for node in hold.nodes}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actual:

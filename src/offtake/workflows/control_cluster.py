@@ -15,8 +15,9 @@ from offtake.metering.slurm_records import Reconciled, idle_gpu_seconds, reconci
 from offtake.store.fact import Fact
 from offtake.workflows.book import Book
 from offtake.workflows.desired import accounts_of
-from offtake.workflows.read_cluster import SOURCE, expected_parts, first_position
+from offtake.workflows.read_cluster import SOURCE, billing_zones, expected_parts, first_position
 from offtake.workflows.settle import taken_over_time
+from offtake.workflows.view import opened_at
 
 RECONCILED = "usage.reconciled"
 """A fact: a span of readings was held against the cluster's own sums."""
@@ -96,10 +97,11 @@ def _expected(
     book: Book, listed: Accounting, claims: Mapping[str, str], span: Interval, through: int
 ) -> dict[str, int]:
     found: dict[str, int] = {}
+    zones = billing_zones(book)
     for run in {(run.cluster, run.index): run for run in (*listed.runs, *listed.unfinished)}.values():
         if run.account in claims:
             claim = claims[run.account]
-            for part in expected_parts(book, run, claim, through):
+            for part in expected_parts(run, claim, zones[claim], through):
                 seconds = min(part["end"], span.end) - max(part["start"], span.start)
                 found[claim] = found.get(claim, 0) + part["value"] * max(0, seconds)
     return found
@@ -115,8 +117,7 @@ def control_daily(book: Book, runner: Runner, now: int) -> tuple[Finding, ...] |
     """
     through = first_position(book)
     last = book.state.body("reconciled", SOURCE)
-    opened = int((book.state.body("book", "book") or {})["opened_at"])
-    start = int(last["through"]) if last else opened - opened % DAY_S
+    start = int(last["through"]) if last else opened_at(book.state) // DAY_S * DAY_S
     end = (through - HOUR_S) // DAY_S * DAY_S  # Slurm adds up an hour some minutes after it
     if end <= start:
         return ()

@@ -131,12 +131,13 @@ def given_up_later(book: OpenBook, now: int) -> tuple[GivenUp, ...]:
     Only of claims that hold nodes of one pool: of several, the plan chooses the pool when it comes to it.
     """
     wants = _wants(book, now)
+    leases = [claim for claim in claims_in(book.state, book.lake) if claim.agreement is not None]
     found: list[GivenUp] = []
     for pool in fleet_of(book.state).pool:
         nodes, own = nodes_of(book, pool, now), wants.get(pool.id, [])
-        for claim in claims_in(book.state, book.lake):
+        for claim in leases:
             elsewhere = any(w.claim == claim.id for p, ws in wants.items() if p != pool.id for w in ws)
-            if claim.agreement is not None and claim.id in nodes.claims and not elsewhere:
+            if claim.id in nodes.claims and not elsewhere:
                 found += _falls(nodes, own, claim, pool, now)
     return tuple(found)
 

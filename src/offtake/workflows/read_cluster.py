@@ -26,7 +26,7 @@ from offtake.workflows.nodes import record_nodes
 from offtake.workflows.place import FAILED, RESTORED
 from offtake.workflows.record import record_event
 from offtake.workflows.usage import ingest
-from offtake.workflows.view import fleet_of, operator_zone, signed_agreement
+from offtake.workflows.view import claims_in, fleet_of, opened_at, operator_zone, signed_agreement
 
 DOWN = ("DOWN", "FAIL")
 """States of a node that is out of order, in Slurm's words."""
@@ -57,7 +57,7 @@ class Metered:
 def first_position(book: Book) -> int:
     """Up to when the accounting has been read; at first, when the book was opened."""
     meter = book.state.body("meter", SOURCE)
-    return int((meter or {"through": (book.state.body("book", "book") or {})["opened_at"]})["through"])
+    return int(meter["through"]) if meter else opened_at(book.state)
 
 
 def meter_turn(
@@ -117,11 +117,12 @@ def take_in(
     Refusals: those of `ingest`.
     """
     pool_of = {name: pool for pool, names in nodes.items() for name in names}
+    zones = billing_zones(book)
     rows = [
         {**part, "pool": _pool(run, pool_of)}
         for run in (*accounting.runs, *accounting.unfinished)
         if run.account in accounts
-        for part in expected_parts(book, run, accounts[run.account], through)
+        for part in expected_parts(run, accounts[run.account], zones[accounts[run.account]], through)
     ]
     done = ingest(
         book,
@@ -184,10 +185,17 @@ def note_outages(
     return tuple(refused)
 
 
-def expected_parts(book: Book, run: Run, claim: str, through: int) -> list[dict[str, Any]]:
-    """Readings of a run, cut where a month ends in the time zone in which its claim is billed."""
-    agreement = claim.rpartition("/")[0]
-    zone = signed_agreement(book.state, agreement).time_zone if agreement else operator_zone(book.state)
+def billing_zones(book: Book) -> dict[str, str]:
+    """By claim, the time zone in whose months it is billed."""
+    own = operator_zone(book.state)
+    return {
+        claim.id: signed_agreement(book.state, claim.agreement).time_zone if claim.agreement else own
+        for claim in claims_in(book.state, book.lake)
+    }
+
+
+def expected_parts(run: Run, claim: str, zone: str, through: int) -> list[dict[str, Any]]:
+    """Readings of a run, cut where months end in the time zone in which its claim is billed."""
     until = max(through, run.end or 0)
     months = months_in(Interval(run.start, until), zone) if until > run.start else ()
     return parts_of(run, claim, [month.interval(zone).end for month in months], through)

@@ -40,7 +40,7 @@ from offtake.workflows.book import Book
 from offtake.workflows.read_cluster import SOURCE as SLURM
 from offtake.workflows.state import State
 from offtake.workflows.usage import Ingested, ingest
-from offtake.workflows.view import agreement_ids, fleet_of, signed_agreement
+from offtake.workflows.view import agreement_ids, fleet_of, opened_at, signed_agreement
 
 SOURCE = "dcgm"
 """The source of readings, and what its progress is kept under."""
@@ -196,9 +196,10 @@ def _position(state: State, now: int) -> _Position:
     """Where the last window ended; at first when the book was opened, or as long ago as is accepted."""
     known = state.body("power", SOURCE)
     if known is None:
-        opened = int((state.body("book", "book") or {})["opened_at"])
         oldest = (now - UsageRules().late_window_s) // HOUR_S * HOUR_S + DAY_S
-        return _Position(through=max(opened, oldest), left_mj={}, silent={}, faults={}, instances={})
+        return _Position(
+            through=max(opened_at(state), oldest), left_mj={}, silent={}, faults={}, instances={}
+        )
     return _Position(
         through=int(known["through"]),
         left_mj=known["left_mj"],

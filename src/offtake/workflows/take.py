@@ -17,7 +17,14 @@ from offtake.rating.measure import Measured, month_facts
 from offtake.workflows.book import OpenBook
 from offtake.workflows.settle import measure
 from offtake.workflows.state import State
-from offtake.workflows.view import agreement_ids, agreement_of, capacities_of, document_of, operator_zone
+from offtake.workflows.view import (
+    agreement_ids,
+    agreement_of,
+    capacities_of,
+    document_of,
+    opened_at,
+    operator_zone,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +115,7 @@ def take_statement(book: OpenBook, month: Month, now: int) -> TakeStatement | Re
     """
     zone = operator_zone(book.state)
     period = month.interval(zone)
-    opened = int((book.state.body("book", "book") or {})["opened_at"])
+    opened = opened_at(book.state)
     if period.start > now:
         return Refused(code="not_begun", sentence=f"{month} hasn't begun")
     if period.end <= opened:

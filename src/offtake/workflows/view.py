@@ -187,6 +187,11 @@ def book_currency(state: State) -> str:
     return str((state.body("book", "book") or {})["currency"])
 
 
+def opened_at(state: State) -> int:
+    """When the book was opened, an instant."""
+    return int((state.body("book", "book") or {})["opened_at"])
+
+
 def operator_zone(state: State) -> str:
     """The operator's time zone."""
     book = state.body("book", "book")

@@ -15,7 +15,7 @@ import re
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -121,6 +121,26 @@ class Ran:
             sentence=f"Slurm {verb}: {self.why}",
             facts={"command": shlex.join(self.argv), "returned": str(self.rc)},
         )
+
+
+def outputs(answers: Iterable[Ran]) -> list[str] | Refused:
+    """What commands printed, or why the first that failed did; those after it aren't run.
+
+    Args:
+        answers: one by one, each as it is asked for.
+    """
+    said = []
+    for ran in answers:
+        refused = ran.refusal()
+        if refused is not None:
+            return refused
+        said.append(ran.out)
+    return said
+
+
+def words_in(line: str) -> dict[str, str]:
+    """What a line of ``scontrol -o show`` says, by name; values with spaces are cut at the first."""
+    return dict(re.findall(r"(\w+)=(\S*)", line))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

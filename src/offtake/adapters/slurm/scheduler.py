@@ -15,10 +15,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import chain, groupby
 
 from offtake.adapters.slurm.conversation import change, show
-from offtake.adapters.slurm.runner import Ran, Runner, time_text
+from offtake.adapters.slurm.runner import Ran, Runner, outputs, time_text, words_in
 from offtake.adapters.slurm.settings import problems_of
 from offtake.base.outcome import Refused
 from offtake.enforcement.model import (
@@ -67,19 +67,16 @@ class SlurmScheduler:
 
         Refusals: `slurm_unreached`, `slurm_refused`; then nothing is known.
         """
-        answers = show(self.runner, _TOLD)
-        for words in (
+        others = (
             ["scontrol", "-o", "show", "reservation"],
             ["squeue", "--noheader", "--states=RUNNING,SUSPENDED", f"--Format={_format(_WIDTHS)}"],
             ["squeue", "--noheader", f"--account={CLOSED}", f"--Format={_format(_SWEEP_WIDTHS)}"],
             ["scontrol", "-o", "show", "node"],
-        ):
-            answers.append(self.runner.run(words))
-        for ran in answers:
-            refused = ran.refusal()
-            if refused is not None:
-                return refused
-        associations, qos, reservations, jobs, sweeps, nodes = (ran.out for ran in answers)
+        )
+        said = outputs(chain(show(self.runner, _TOLD), map(self.runner.run, others)))
+        if isinstance(said, Refused):
+            return said
+        associations, qos, reservations, jobs, sweeps, nodes = said
         found = parse_associations(associations)
         holds, foreign = parse_holds(reservations)
         return Actual(
@@ -261,7 +258,7 @@ def parse_holds(text: str) -> tuple[dict[str, Hold], dict[str, tuple[str, ...]]]
     """Reservations: offtake's own, and the nodes of others'."""
     holds, foreign = {}, {}
     for line in text.splitlines():
-        said = dict(re.findall(r"(\w+)=(\S*)", line))
+        said = words_in(line)
         name = said.get("ReservationName")
         if name is None:
             continue  # "No reservations in the system"
@@ -317,7 +314,7 @@ def parse_nodes_shown(text: str) -> dict[str, Node]:
     """Nodes by name: their GPUs, and why no job starts there."""
     found = {}
     for line in text.splitlines():
-        said = dict(re.findall(r"(\w+)=(\S*)", line))
+        said = words_in(line)
         if "NodeName" not in said:
             continue
         states = [s.strip("*") for s in said.get("State", "").split("+")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from offtake.adapters.slurm.runner import Runner
+from offtake.adapters.slurm.runner import Runner, outputs, words_in
 from offtake.base.outcome import Refused
 from offtake.enforcement.model import Finding
 
@@ -21,18 +21,16 @@ def problems_of(runner: Runner) -> tuple[Finding, ...] | Refused:
 
     Refusals: `slurm_unreached`, `slurm_refused`.
     """
-    said = []
-    for words in (
+    asked = (
         ["scontrol", "show", "config"],
         ["sacctmgr", "show", "config"],
         ["scontrol", "-o", "show", "partition"],
-    ):
-        ran = runner.run(words)
-        refused = ran.refusal()
-        if refused is not None:
-            return refused
-        said.append(ran.out)
-    return tuple(_problems(parse_config(said[0]), _slurmdbd(said[1]), said[2]))
+    )
+    said = outputs(map(runner.run, asked))
+    if isinstance(said, Refused):
+        return said
+    controller, slurmdbd, partitions = said
+    return tuple(_problems(parse_config(controller), _slurmdbd(slurmdbd), partitions))
 
 
 def parse_config(text: str) -> dict[str, str]:
@@ -93,5 +91,5 @@ def _missing(value: str, wanted: tuple[str, ...]) -> list[str]:
 
 
 def _endless(line: str) -> bool:
-    said = dict(re.findall(r"(\w+)=(\S*)", line))
+    said = words_in(line)
     return said.get("DefaultTime", "NONE") in ("NONE", "UNLIMITED") and said.get("MaxTime") == "UNLIMITED"
